@@ -1,0 +1,35 @@
+
+      export interface PossibleTypesResultData {
+        possibleTypes: {
+          [key: string]: string[]
+        }
+      }
+      const result: PossibleTypesResultData = {
+  "possibleTypes": {
+    "Node": [
+      "File",
+      "Message",
+      "Room",
+      "RoomMember",
+      "User",
+      "Viewer"
+    ],
+    "RoomEvent": [
+      "Checkpoint",
+      "FileAdded",
+      "FileDeleted",
+      "MemberJoined",
+      "MemberLeft",
+      "MemberRoleChanged",
+      "MessageAdded",
+      "MessageDeleted",
+      "MessageEdited"
+    ],
+    "UploadOutcome": [
+      "RejectedFile",
+      "UploadedFile"
+    ]
+  }
+};
+      export default result;
+    

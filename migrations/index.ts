@@ -1,0 +1,13 @@
+import type { Migration } from 'kysely';
+import * as accounts from './0001_accounts.js';
+import * as rooms from './0002_rooms.js';
+import * as files from './0003_files.js';
+import * as messages from './0004_messages.js';
+
+/** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
+export const migrations: Record<string, Migration> = {
+  '0001_accounts': accounts,
+  '0002_rooms': rooms,
+  '0003_files': files,
+  '0004_messages': messages,
+};

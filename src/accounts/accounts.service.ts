@@ -1,0 +1,172 @@
+import type { Config } from '../config/config.js';
+import { transaction, type Database } from '../db/database.js';
+import { newId } from '../db/ids.js';
+import type { UserRow } from '../db/tables.js';
+import { conflict, unauthenticated } from '../errors.js';
+import { SESSIONS_TOPIC, type Bus, type SessionSignal } from '../events/bus.js';
+import * as queries from './accounts.queries.js';
+import type { PublicUser } from './accounts.queries.js';
+import { hashPassword, verifyPassword } from './passwords.js';
+import { AccountLimits } from './rate-limits.js';
+import { hashRefresh, type Tokens } from './tokens.js';
+import type { Redis } from 'ioredis';
+
+/** A family that is refreshed goes on for this long at most; then the user signs in again. */
+const SESSION_MS = 90 * 24 * 3600 * 1000;
+/** How long a spent refresh token still answers its successor: lost answers, two tabs. */
+const REUSE_GRACE_MS = 30_000;
+
+/** What a sign-in answers. */
+export interface NewSession {
+  readonly accessToken: string;
+  readonly accessTokenExpiresAt: Date;
+  readonly refreshToken: string;
+  readonly refreshTokenExpiresAt: Date;
+  readonly userId: string;
+}
+
+export interface AccountsDeps {
+  readonly db: Database;
+  readonly bus: Bus;
+  readonly tokens: Tokens;
+  readonly redis: Redis | undefined;
+  readonly config: Pick<Config, 'rateLimits'>;
+}
+
+/** Sign-up, sign-in, refresh tokens and their families. */
+export class AccountsService {
+  private readonly limits: AccountLimits;
+
+  constructor(private readonly deps: AccountsDeps) {
+    this.limits = new AccountLimits(deps.config.rateLimits, deps.redis);
+  }
+
+  /** Throws CONFLICT for an e-mail or handle that is taken, RATE_LIMITED for too many from one address. */
+  async signUp(
+    input: { email: string; password: string; handle: string; name: string },
+    address: string,
+  ): Promise<NewSession> {
+    await this.limits.attemptSignUp(address);
+    const email = input.email.toLowerCase();
+    const passwordHash = await hashPassword(input.password);
+    const user = await queries.insertUser(this.deps.db, {
+      id: newId(),
+      email,
+      handle: input.handle,
+      name: input.name,
+      password_hash: passwordHash,
+      issuer: null,
+      subject: null,
+    });
+    if (user === undefined) {
+      const taken = await queries.takenBy(this.deps.db, email, input.handle);
+      throw conflict(
+        `input.${taken}`,
+        taken === 'email' ? 'This e-mail has an account: sign in.' : 'This handle is taken.',
+      );
+    }
+    return this.startSession(user.id);
+  }
+
+  /** Throws UNAUTHENTICATED alike for an unknown e-mail and a wrong password, RATE_LIMITED for too many attempts. */
+  async signIn(input: { email: string; password: string }, address: string): Promise<NewSession> {
+    const email = input.email.toLowerCase();
+    await this.limits.attemptSignIn(email, address);
+    const account = await queries.accountByEmail(this.deps.db, email);
+    const fits = await verifyPassword(account?.password_hash, input.password);
+    if (account === undefined || !fits) throw unauthenticated('No account has this e-mail and password.');
+    await this.limits.signInSucceeded(email, address);
+    return this.startSession(account.id);
+  }
+
+  /**
+   * Spends a refresh token for its successor. The same token again within the grace answers the same successor; later it
+   * was stolen or replayed, and its whole family ends. Throws UNAUTHENTICATED.
+   */
+  async refresh(refreshToken: string): Promise<NewSession> {
+    const outcome = await transaction(this.deps.db, async (trx, afterCommit) => {
+      const hash = hashRefresh(refreshToken);
+      const row = await queries.lockRefreshToken(trx, hash);
+      const now = new Date();
+      if (row?.endedAt !== null || row.expiresAt <= now) return undefined;
+      if (row.used_at !== null && now.getTime() - row.used_at.getTime() > REUSE_GRACE_MS) {
+        await queries.endSession(trx, row.sessionId);
+        afterCommit(() => {
+          this.tellEnded(row.sessionId);
+        });
+        return undefined;
+      }
+      const successor = this.deps.tokens.successorOf(refreshToken);
+      if (row.used_at === null) {
+        await queries.spendRefreshToken(trx, hash, now);
+        await queries.insertRefreshToken(trx, row.sessionId, hashRefresh(successor));
+      }
+      return this.session(row.userId, row.sessionId, successor, row.expiresAt);
+    });
+    if (outcome === undefined)
+      throw unauthenticated('This refresh token is spent, ended or unknown: sign in again.');
+    return outcome;
+  }
+
+  /** Ends the token's family and its sockets everywhere. Answers the user. Throws UNAUTHENTICATED for an unknown token. */
+  async signOut(refreshToken: string): Promise<string> {
+    return transaction(this.deps.db, async (trx, afterCommit) => {
+      const row = await queries.lockRefreshToken(trx, hashRefresh(refreshToken));
+      if (row === undefined) throw unauthenticated('This refresh token is unknown.');
+      await queries.endSession(trx, row.sessionId);
+      afterCommit(() => {
+        this.tellEnded(row.sessionId);
+      });
+      return row.userId;
+    });
+  }
+
+  /** Which of these sign-ins go on: the others' sockets are to be closed. */
+  async liveSessions(ids: readonly string[]): Promise<Set<string>> {
+    return ids.length === 0 ? new Set() : queries.liveSessions(this.deps.db, ids);
+  }
+
+  users(ids: readonly string[]): Promise<(PublicUser | undefined)[]> {
+    return queries.usersByIds(this.deps.db, ids);
+  }
+
+  userByHandle(handle: string): Promise<PublicUser | undefined> {
+    return queries.userByHandle(this.deps.db, handle.toLowerCase());
+  }
+
+  account(id: string): Promise<UserRow | undefined> {
+    return queries.accountById(this.deps.db, id);
+  }
+
+  private async startSession(userId: string): Promise<NewSession> {
+    const sessionId = newId();
+    const refreshToken = this.deps.tokens.newRefresh();
+    const expiresAt = new Date(Date.now() + SESSION_MS);
+    await transaction(this.deps.db, async (trx) => {
+      await queries.insertSession(trx, { id: sessionId, userId, expiresAt });
+      await queries.insertRefreshToken(trx, sessionId, hashRefresh(refreshToken));
+    });
+    return this.session(userId, sessionId, refreshToken, expiresAt);
+  }
+
+  private session(
+    userId: string,
+    sessionId: string,
+    refreshToken: string,
+    refreshTokenExpiresAt: Date,
+  ): NewSession {
+    const access = this.deps.tokens.signAccess(userId, sessionId);
+    return {
+      accessToken: access.token,
+      accessTokenExpiresAt: access.expiresAt,
+      refreshToken,
+      refreshTokenExpiresAt,
+      userId,
+    };
+  }
+
+  private tellEnded(sessionId: string): void {
+    const signal: SessionSignal = { sessionId };
+    this.deps.bus.publish(SESSIONS_TOPIC, signal);
+  }
+}

@@ -1,0 +1,44 @@
+import { unauthenticated } from '../errors.js';
+import type { Authentication } from '../viewer.js';
+import { IdentityProvider } from './identity-provider.js';
+import type { Tokens } from './tokens.js';
+
+const NONE: Authentication = { kind: 'none' };
+
+/** Says whom an access token stands for: one of ours, or of the identity provider where one is configured. */
+export class Authenticator {
+  constructor(
+    private readonly tokens: Tokens,
+    private readonly provider: IdentityProvider | undefined,
+  ) {}
+
+  /** `header`: the value of `Authorization`, or of connectionParams.authorization. */
+  async fromHeader(header: string | undefined): Promise<Authentication> {
+    if (header === undefined || header === '') return NONE;
+    const [, token] = /^Bearer +(\S+)$/i.exec(header) ?? [];
+    return token === undefined
+      ? refused('`Authorization` takes `Bearer <access token>`.')
+      : this.fromToken(token);
+  }
+
+  async fromToken(token: string): Promise<Authentication> {
+    if (this.provider !== undefined && IdentityProvider.signs(token)) {
+      const claims = await this.provider.verify(token);
+      if (claims === undefined)
+        return refused('The identity provider did not make this access token, or it has run out.');
+      return {
+        kind: 'viewer',
+        viewer: { id: claims.userId, sessionId: undefined, tokenExpiresAt: claims.expiresAt },
+      };
+    }
+    const claims = this.tokens.verifyAccess(token);
+    if (claims === undefined)
+      return refused('This access token was altered, is not ours, or has run out: refresh the session.');
+    return {
+      kind: 'viewer',
+      viewer: { id: claims.userId, sessionId: claims.sessionId, tokenExpiresAt: claims.expiresAt },
+    };
+  }
+}
+
+const refused = (message: string): Authentication => ({ kind: 'refused', error: unauthenticated(message) });

@@ -1,0 +1,204 @@
+import type { IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Socket } from 'node:net';
+import proxyAddr from 'proxy-addr';
+import { AccountsService } from './accounts/accounts.service.js';
+import { Authenticator } from './accounts/authentication.js';
+import { IdentityProvider } from './accounts/identity-provider.js';
+import { preparePasswords } from './accounts/passwords.js';
+import { deriveKey, Tokens } from './accounts/tokens.js';
+import type { Config } from './config/config.js';
+import { readOrMakeSecret } from './config/secret.js';
+import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
+import { Housekeeping } from './db/housekeeping.js';
+import { newId } from './db/ids.js';
+import { migrateToLatest } from './db/migrator.js';
+import { openDatabase } from './db/open.js';
+import { MemoryBus } from './events/bus-memory.js';
+import { connectRedis, RedisBus } from './events/bus-redis.js';
+import { RoomFeeds } from './events/room-feeds.js';
+import { createDownloads } from './files/downloads.js';
+import { FilesService } from './files/files.service.js';
+import { LeaseSweeper } from './files/lease-sweeper.js';
+import { FileLinks } from './files/links.js';
+import { DiskStorage } from './files/storage/disk.js';
+import type { ContextParts, Services } from './graphql/context.js';
+import { PageCursors } from './graphql/page-cursor.js';
+import { createGraphiQLPage } from './http/graphiql/page.js';
+import { createHttpServer } from './http/server.js';
+import { createGraphQL } from './http/yoga.js';
+import { LiveConnections } from './live/connections.js';
+import { MessagesService } from './messages/messages.service.js';
+import type { Logger } from './observability/logger.js';
+import { RoomsService } from './rooms/rooms.service.js';
+import { TypingService } from './typing/typing.service.js';
+import type { Authentication } from './viewer.js';
+import { SocketServer } from './ws/server.js';
+
+export interface App extends AsyncDisposable {
+  /** Where it listens, such as http://127.0.0.1:4000. */
+  readonly url: string;
+}
+
+/** How long requests under way may take to finish once the server stops. */
+const DRAIN_MS = 30_000;
+/** Milliseconds between looks for connections that have nothing under way, while the server stops. */
+const IDLE_CHECK_MS = 100;
+
+/**
+ * Puts the parts together and starts to listen: the only wiring there is. Disposing lets clients go, waits for what is under
+ * way, and closes the parts in the reverse order. Throws DataDirInUseError, and whatever keeps a part from starting.
+ */
+export async function createApp(config: Config, logger: Logger): Promise<App> {
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await start(config, logger, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(
+  config: Config,
+  logger: Logger,
+  closers: (() => unknown)[],
+  close: () => Promise<void>,
+): Promise<App> {
+  // The embedded database bears one process; a Postgres server and a shared folder bear many.
+  if (config.databaseUrl === undefined) {
+    const lock = await acquireDataDirLock(config.dataDir);
+    closers.push(() => lock[Symbol.asyncDispose]());
+    // Whoever took the folder over believes this process dead: what it writes from now on would destroy theirs.
+    lock.lost.addEventListener('abort', () => {
+      throw new Error(`the lock of DATA_DIR ${config.dataDir} was lost to another process`);
+    });
+  }
+  const secret = config.jwtSecret ?? (await readOrMakeSecret(config.dataDir));
+
+  const database = await openDatabase(config, logger);
+  closers.push(() => database.close());
+  const { db } = database;
+  await migrateToLatest(db);
+
+  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, logger);
+  if (redis !== undefined) closers.push(() => redis.disconnect());
+  const bus =
+    config.redisUrl === undefined || redis === undefined
+      ? new MemoryBus()
+      : new RedisBus(config.redisUrl, redis, logger);
+  closers.push(() => bus.close());
+
+  const feeds = new RoomFeeds({ db, bus, logger });
+  closers.push(() => {
+    feeds.close();
+  });
+
+  const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
+  closers.push(() => housekeeping.stop());
+
+  const storage = await DiskStorage.open(join(config.dataDir, 'files'));
+  const sweeper = new LeaseSweeper({ db, storage, logger });
+  sweeper.start();
+  closers.push(() => sweeper.stop());
+
+  const tokens = new Tokens(secret);
+  const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
+  const authenticator = new Authenticator(tokens, provider);
+  // In the background: nobody signs in before it is done, and if someone does, they wait for it.
+  void preparePasswords();
+
+  let url = '';
+  const links = new FileLinks(secret, () => config.publicUrl ?? url);
+  const accounts = new AccountsService({ db, bus, tokens, redis, config });
+  const rooms = new RoomsService({ db, bus, feeds });
+  const files = new FilesService({ db, bus, storage, sweeper, links, logger, limits: config.uploads });
+  const services: Services = {
+    accounts,
+    rooms,
+    files,
+    messages: new MessagesService({ db, bus }),
+    typing: new TypingService({ db, bus, feeds }),
+  };
+
+  const cursors = new PageCursors(deriveKey(secret, 'page cursor'));
+  const trust = proxyAddr.compile([...config.trustProxy]);
+  const contextParts = (
+    req: IncomingMessage,
+    authentication: Authentication,
+    requestId = newId(),
+  ): ContextParts => ({
+    authentication,
+    services,
+    cursors,
+    logger,
+    requestId,
+    lastEventId: lastEventIdOf(req),
+    address: proxyAddr(req, trust),
+  });
+
+  const connections = new LiveConnections({
+    bus,
+    logger,
+    liveSessions: (ids) => accounts.liveSessions(ids),
+  });
+  const yoga = createGraphQL(config, connections);
+  const sockets = new SocketServer({ yoga, authenticator, connections, logger, contextParts });
+
+  let stopping = false;
+  const server = createHttpServer({
+    yoga,
+    graphiql: createGraphiQLPage(),
+    downloads: createDownloads({ links, storage, logger, findFile: (id) => files.fileRow(id) }),
+    upgrade: (req, socket, head) => {
+      sockets.upgrade(req, socket, head);
+    },
+    authenticator,
+    contextParts,
+    health: {
+      database: () => database.ping(),
+      bus: () => bus.ping(),
+      storage: () => storage.check(),
+    },
+    isStopping: () => stopping,
+    logger,
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const { address, port, family } = server.address() as AddressInfo;
+  url = `http://${family === 'IPv6' ? `[${address}]` : address}:${String(port)}`;
+
+  const open = new Set<Socket>();
+  server.on('connection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  closers.push(async () => {
+    stopping = true;
+    const closed = new Promise((resolve) => server.close(resolve));
+    connections.close();
+    // Also those that fall idle later, or a client that keeps its connection would hold the stop up.
+    const idle = setInterval(() => {
+      server.closeIdleConnections();
+    }, IDLE_CHECK_MS);
+    const cut = setTimeout(() => {
+      for (const socket of open) socket.destroy();
+    }, DRAIN_MS);
+    await closed;
+    clearInterval(idle);
+    clearTimeout(cut);
+  });
+  return { url, [Symbol.asyncDispose]: close };
+}
+
+/** Sent by a browser's EventSource, and by other SSE clients, when they connect again. Empty: from the beginning. */
+function lastEventIdOf({ headers }: IncomingMessage): string | undefined {
+  const id = headers['last-event-id'];
+  return typeof id === 'string' && id !== '' ? id : undefined;
+}

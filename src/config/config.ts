@@ -1,0 +1,47 @@
+/** The whole configuration of one process, as `readConfig` (env.ts) makes it from the environment. */
+export interface Config {
+  /** Port 0 lets the system pick one; the ready line names it. */
+  readonly port: number;
+  readonly host: string;
+  /** Absolute path of the folder for the embedded database, local files and the generated secret. */
+  readonly dataDir: string;
+  /** Postgres to connect to; the embedded one when undefined. */
+  readonly databaseUrl: string | undefined;
+  /** Connections a process opens to Postgres at most. */
+  readonly databasePoolSize: number;
+  /** Redis or Valkey to carry wake-ups between processes; in-process when undefined. */
+  readonly redisUrl: string | undefined;
+  /** Signs access tokens and file links. Undefined: generated into `dataDir` on first start (embedded only). */
+  readonly jwtSecret: string | undefined;
+  /** An identity provider whose tokens are accepted beside our own. */
+  readonly identityProvider: IdentityProvider | undefined;
+  readonly uploads: {
+    /** Bytes; a file larger than this is refused while it streams. */
+    readonly maxBytes: number;
+    /** Media types, `type/subtype` or `type/*`, judged by content. */
+    readonly allowedTypes: readonly string[];
+  };
+  /** Milliseconds that events stay in a room's log, to resume from; messages and files stay for good. */
+  readonly eventRetentionMs: number;
+  readonly rateLimits: {
+    /** Failed sign-ins to one account in 15 minutes. */
+    readonly signInsPerAccount: number;
+    /** Failed sign-ins from one address in 15 minutes. */
+    readonly signInsPerAddress: number;
+    /** Sign-ups from one address in an hour. */
+    readonly signUpsPerAddress: number;
+  };
+  readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  /** Absolute base of links, without a trailing slash. Undefined: the address it listens on. */
+  readonly publicUrl: string | undefined;
+  /** Origins that browsers may call from; `*` for any. */
+  readonly corsOrigins: readonly string[];
+  /** Addresses or named ranges of proxies whose X-Forwarded-For is believed (proxy-addr's syntax). */
+  readonly trustProxy: readonly string[];
+}
+
+export interface IdentityProvider {
+  readonly jwksUrl: string;
+  readonly issuer: string;
+  readonly audience: string;
+}

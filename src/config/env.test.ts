@@ -1,0 +1,133 @@
+import { resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, readConfig, schema } from './env.js';
+
+const refusal = (env: Record<string, string>): string => {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  return 'none';
+};
+
+const SECRET = 'a secret that is long enough, as it should be';
+
+describe('The configuration', () => {
+  test('needs nothing for a first run', () => {
+    expect(readConfig({})).toMatchObject({
+      port: 4000,
+      host: '127.0.0.1',
+      dataDir: resolve('data'),
+      databaseUrl: undefined,
+      redisUrl: undefined,
+      jwtSecret: undefined,
+      identityProvider: undefined,
+      uploads: { maxBytes: 5 * 1024 ** 3 },
+      logLevel: 'info',
+      publicUrl: undefined,
+      corsOrigins: [],
+      trustProxy: [],
+    });
+  });
+
+  test('takes an empty value for none', () => {
+    const empty = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, '']));
+    expect(readConfig(empty)).toEqual(readConfig({}));
+  });
+
+  test('is read from its variables', () => {
+    expect(
+      readConfig({
+        PORT: '0',
+        HOST: '::1',
+        DATA_DIR: '/var/lib/parley',
+        DATABASE_URL: 'postgresql://user:pw@db:5432/parley',
+        DATABASE_POOL_SIZE: '25',
+        REDIS_URL: 'rediss://cache:6380',
+        JWT_SECRET: SECRET,
+        JWT_JWKS_URL: 'https://identity.example.com/keys',
+        JWT_ISSUER: 'https://identity.example.com',
+        JWT_AUDIENCE: 'parley',
+        UPLOAD_MAX_BYTES: '1000',
+        UPLOAD_ALLOWED_TYPES: ' image/* , application/pdf,',
+        LOG_LEVEL: 'debug',
+        PUBLIC_URL: 'https://chat.example.com/base///',
+        CORS_ORIGINS: 'https://app.example.com, http://localhost:3000',
+        TRUST_PROXY: 'loopback, 10.0.0.0/8',
+      }),
+    ).toMatchObject({
+      port: 0,
+      host: '::1',
+      dataDir: '/var/lib/parley',
+      databaseUrl: 'postgresql://user:pw@db:5432/parley',
+      databasePoolSize: 25,
+      redisUrl: 'rediss://cache:6380',
+      jwtSecret: SECRET,
+      identityProvider: {
+        jwksUrl: 'https://identity.example.com/keys',
+        issuer: 'https://identity.example.com',
+        audience: 'parley',
+      },
+      uploads: { maxBytes: 1000, allowedTypes: ['image/*', 'application/pdf'] },
+      logLevel: 'debug',
+      publicUrl: 'https://chat.example.com/base',
+      corsOrigins: ['https://app.example.com', 'http://localhost:3000'],
+      trustProxy: ['loopback', '10.0.0.0/8'],
+    });
+  });
+
+  test.each([
+    ['PORT', 'many'],
+    ['PORT', '-1'],
+    ['PORT', '65536'],
+    ['PORT', '1e3'],
+    ['PORT', ' 80'],
+    ['DATABASE_POOL_SIZE', '1'],
+    ['UPLOAD_MAX_BYTES', '0'],
+    ['UPLOAD_MAX_BYTES', '9007199254740992'],
+    ['UPLOAD_MAX_BYTES', '5GB'],
+    ['UPLOAD_ALLOWED_TYPES', 'image'],
+    ['UPLOAD_ALLOWED_TYPES', ','],
+    ['UPLOAD_ALLOWED_TYPES', 'image/*, *'],
+    ['SIGN_IN_LIMIT_PER_ACCOUNT', '0'],
+    ['SIGN_IN_LIMIT_PER_ADDRESS', 'x'],
+    ['SIGN_UP_LIMIT_PER_ADDRESS', '1.5'],
+    ['LOG_LEVEL', 'loud'],
+    ['PUBLIC_URL', 'chat.example.com'],
+    ['PUBLIC_URL', 'ftp://chat.example.com'],
+    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'https://app.example.com/'],
+    ['CORS_ORIGINS', 'https://app.example.com/path'],
+    ['JWT_JWKS_URL', 'keys'],
+    ['TRUST_PROXY', 'everyone'],
+  ])('refuses %s=%j in one line with what it got and what it takes', (name, value) => {
+    const message = refusal({ [name]: value });
+    expect(message.startsWith(`${name}: got ${JSON.stringify(value)}; it takes `)).toBe(true);
+    expect(message.split('it takes ')[1]?.length).toBeGreaterThan(5);
+    expect(message).not.toMatch(/\n|undefined|Invalid/);
+  });
+
+  test.each([
+    ['JWT_SECRET', 'too short to be safe'],
+    ['DATABASE_URL', 'mysql://user:pw@db/parley'],
+    ['DATABASE_URL', 'db'],
+    ['REDIS_URL', 'http://user:pw@cache'],
+  ])('refuses a wrong %s without showing it', (name, value) => {
+    const message = refusal({ [name]: value });
+    expect(message.startsWith(`${name}: got `)).toBe(true);
+    expect(message).not.toContain(value);
+    expect(message).not.toContain('pw');
+  });
+
+  test.each([
+    [{ DATABASE_URL: 'postgres://db/parley' }, 'JWT_SECRET'],
+    [{ REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
+    [{ JWT_JWKS_URL: 'https://identity.example.com/keys' }, 'JWT_ISSUER'],
+    [{ JWT_JWKS_URL: 'https://identity.example.com/keys', JWT_ISSUER: 'x' }, 'JWT_AUDIENCE'],
+    [{ JWT_ISSUER: 'x', JWT_AUDIENCE: 'x' }, 'JWT_JWKS_URL'],
+  ])('refuses %j, which is a contradiction, and names %s', (env, name) => {
+    expect(refusal(env)).toMatch(new RegExp(`^${name}: got [^\\n]+$`));
+  });
+});

@@ -1,0 +1,194 @@
+import { resolve } from 'node:path';
+import proxyAddr from 'proxy-addr';
+import { z } from 'zod';
+import type { Config } from './config.js';
+
+/** One line for the operator: which variable, what it got, what it takes. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const GIB = 1024 ** 3;
+
+const DEFAULT_TYPES =
+  'image/jpeg,image/png,image/gif,image/webp,image/avif,image/heic,image/bmp,image/tiff,audio/*,video/*,' +
+  'application/pdf,text/plain,text/csv,text/markdown,application/json,application/zip,application/gzip,' +
+  'application/x-tar,application/x-7z-compressed,application/rtf,application/epub+zip,' +
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.document,' +
+  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,' +
+  'application/vnd.openxmlformats-officedocument.presentationml.presentation,' +
+  'application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,' +
+  'application/vnd.oasis.opendocument.presentation';
+
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+const url = (protocols: readonly string[], takes: string) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), takes);
+
+const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .refine(
+      (text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max,
+      `a whole number from ${String(min)} to ${String(max)}`,
+    )
+    .transform(Number);
+
+const DAY_MS = 86_400_000;
+const UNITS = { m: 60_000, h: 3_600_000, d: DAY_MS };
+
+const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,4}[mhd]$/, 'a number of minutes, hours or days, such as 90m, 12h or 30d')
+  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS]);
+
+const httpUrl = (takes: string) => url(['http:', 'https:'], takes);
+
+/** Every variable, with its default and what it takes. A test holds the README's table to it. */
+export const schema = z.object({
+  PORT: wholeNumber(0, 65_535).default(4000),
+  HOST: z.string().default('127.0.0.1'),
+  DATA_DIR: z.string().default('./data'),
+  DATABASE_URL: url(
+    ['postgres:', 'postgresql:'],
+    'an address such as postgres://user:password@host:5432/name',
+  ).optional(),
+  DATABASE_POOL_SIZE: wholeNumber(2, 1000).default(10),
+  REDIS_URL: url(['redis:', 'rediss:'], 'an address such as redis://host:6379').optional(),
+  JWT_SECRET: z
+    .string()
+    .refine(
+      (text) => text.length >= 32,
+      'at least 32 characters, for example the output of `openssl rand -hex 32`',
+    )
+    .optional(),
+  JWT_JWKS_URL: httpUrl("the address of an identity provider's key set").optional(),
+  JWT_ISSUER: z.string().optional(),
+  JWT_AUDIENCE: z.string().optional(),
+  UPLOAD_MAX_BYTES: wholeNumber(1, Number.MAX_SAFE_INTEGER).default(5 * GIB),
+  UPLOAD_ALLOWED_TYPES: list
+    .refine(
+      (types) => types.length > 0 && types.every((type) => /^[a-z]+\/([a-z0-9.+-]+|\*)$/.test(type)),
+      'media types separated by commas, such as image/*,application/pdf',
+    )
+    .default(DEFAULT_TYPES.split(',')),
+  EVENT_RETENTION: duration.default(30 * DAY_MS),
+  SIGN_IN_LIMIT_PER_ACCOUNT: wholeNumber(1, 1_000_000).default(10),
+  SIGN_IN_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
+  SIGN_UP_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'fatal, error, warn, info, debug, trace or silent',
+    )
+    .default('info'),
+  PUBLIC_URL: httpUrl('an absolute address such as https://chat.example.com')
+    .transform((text) => text.replace(/\/+$/, ''))
+    .optional(),
+  CORS_ORIGINS: list
+    .refine(
+      (origins) =>
+        origins.every(
+          (origin) => origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin),
+        ),
+      'origins separated by commas, such as https://app.example.com, or *',
+    )
+    .default([]),
+  TRUST_PROXY: list
+    .refine(isProxyList, 'addresses, networks or names separated by commas, such as loopback or 10.0.0.0/8')
+    .default([]),
+});
+
+function isProxyList(proxies: string[]): boolean {
+  try {
+    proxyAddr.compile(proxies);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const SECRETS = new Set(['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL']);
+
+/**
+ * Reads and checks the configuration. In: an environment such as `process.env` (empty values count as unset).
+ * Throws ConfigError for the first wrong or contradictory value.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const name = String(issue?.path[0]);
+    const got = SECRETS.has(name)
+      ? 'a value that does not fit (not shown, it may be secret)'
+      : JSON.stringify(given[name]);
+    throw new ConfigError(`${name}: got ${got}; it takes ${issue?.message ?? 'another value'}`);
+  }
+  const env = parsed.data;
+  if (env.DATABASE_URL !== undefined && env.JWT_SECRET === undefined) {
+    throw new ConfigError(
+      'JWT_SECRET: got nothing; with DATABASE_URL it takes at least 32 characters, the same for every process, for example the output of `openssl rand -hex 32`',
+    );
+  }
+  if (env.REDIS_URL !== undefined && env.DATABASE_URL === undefined) {
+    throw new ConfigError(
+      'REDIS_URL: got an address without DATABASE_URL; the embedded database serves one process, which needs no Redis. Set DATABASE_URL too, or leave REDIS_URL out',
+    );
+  }
+  return {
+    port: env.PORT,
+    host: env.HOST,
+    dataDir: resolve(env.DATA_DIR),
+    databaseUrl: env.DATABASE_URL,
+    databasePoolSize: env.DATABASE_POOL_SIZE,
+    redisUrl: env.REDIS_URL,
+    jwtSecret: env.JWT_SECRET,
+    identityProvider: identityProvider(env),
+    uploads: { maxBytes: env.UPLOAD_MAX_BYTES, allowedTypes: env.UPLOAD_ALLOWED_TYPES },
+    eventRetentionMs: env.EVENT_RETENTION,
+    rateLimits: {
+      signInsPerAccount: env.SIGN_IN_LIMIT_PER_ACCOUNT,
+      signInsPerAddress: env.SIGN_IN_LIMIT_PER_ADDRESS,
+      signUpsPerAddress: env.SIGN_UP_LIMIT_PER_ADDRESS,
+    },
+    logLevel: env.LOG_LEVEL,
+    publicUrl: env.PUBLIC_URL,
+    corsOrigins: env.CORS_ORIGINS,
+    trustProxy: env.TRUST_PROXY,
+  };
+}
+
+function identityProvider(env: z.infer<typeof schema>): Config['identityProvider'] {
+  const { JWT_JWKS_URL: jwksUrl, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = env;
+  if (jwksUrl === undefined && issuer === undefined && audience === undefined) return undefined;
+  if (jwksUrl === undefined || issuer === undefined || audience === undefined) {
+    const missing = Object.entries({
+      JWT_JWKS_URL: jwksUrl,
+      JWT_ISSUER: issuer,
+      JWT_AUDIENCE: audience,
+    }).find(([, value]) => value === undefined);
+    throw new ConfigError(
+      `${missing?.[0] ?? ''}: got nothing; JWT_JWKS_URL, JWT_ISSUER and JWT_AUDIENCE go together`,
+    );
+  }
+  return { jwksUrl, issuer, audience };
+}
+
+/** The configuration of this process: `.env` in the working directory, which the environment overrides. Throws ConfigError. */
+export function loadConfig(): Config {
+  try {
+    process.loadEnvFile();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+      throw new ConfigError(`.env: ${(error as Error).message}`);
+  }
+  return readConfig(process.env);
+}

@@ -1,0 +1,53 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import pg from 'pg';
+import type { Config } from '../config/config.js';
+import type { Logger } from '../observability/logger.js';
+import type { Database } from './database.js';
+import type { Tables } from './tables.js';
+
+/** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) =>
+    oid === pg.types.builtins.INT8 && format !== 'binary'
+      ? (text: string) => Number(text)
+      : (pg.types.getTypeParser(oid, format) as (text: string) => unknown),
+};
+
+/** A pool that reads values as the tables say, whether it connects to Postgres or to the embedded one. */
+export function openPool(poolConfig: pg.PoolConfig, logger: Logger): pg.Pool {
+  const pool = new pg.Pool({ ...poolConfig, types });
+  pool.on('error', (err) => {
+    // An idle connection broke; the pool replaces it.
+    logger.warn({ reason: err.message }, 'database: an idle connection failed');
+  });
+  pool.on('connect', (client) => {
+    // One that is in use has no listener of the pool's, and breaks without a query of its own between two statements of a
+    // transaction: nobody else would hear of it, which ends the process. The next statement tells whoever uses it.
+    client.on('error', (err) => {
+      logger.debug({ reason: err.message }, 'database: a connection failed');
+    });
+  });
+  return pool;
+}
+
+export const overPool = (pool: pg.Pool): Database =>
+  new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+
+/** A Postgres server, 15 or newer. */
+export const connectPostgres = (
+  config: Pick<Config, 'databasePoolSize'>,
+  url: string,
+  logger: Logger,
+): Database =>
+  overPool(
+    openPool(
+      {
+        connectionString: url,
+        max: config.databasePoolSize,
+        connectionTimeoutMillis: 5000,
+        keepAlive: true,
+        application_name: 'parley',
+      },
+      logger,
+    ),
+  );

@@ -1,0 +1,76 @@
+import { sql } from 'kysely';
+import type { Logger } from '../observability/logger.js';
+import type { Database } from './database.js';
+
+/** Milliseconds between two rounds. */
+const INTERVAL_MS = 10 * 60_000;
+/** Rows a statement deletes: few enough that nobody waits for it. */
+const BATCH = 1000;
+/** How long an idempotency key is kept. */
+const KEY_HOURS = 48;
+/** How long a spent refresh token is known, so that its reuse ends the family. Later it is merely unknown. */
+const SPENT_DAYS = 7;
+
+/**
+ * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
+ * idempotency keys, sessions that have run out, refresh tokens long spent. Several processes may do it at once.
+ */
+export class Housekeeping {
+  private readonly timer: NodeJS.Timeout;
+  private running: Promise<void> | undefined;
+  private stopped = false;
+
+  constructor(
+    private readonly db: Database,
+    private readonly retentionMs: number,
+    private readonly logger: Logger,
+  ) {
+    this.timer = setInterval(() => {
+      this.running ??= this.round();
+    }, INTERVAL_MS);
+    this.timer.unref();
+  }
+
+  /** Deletes all that is due now; answers how many rows. */
+  async sweep(): Promise<number> {
+    const now = Date.now();
+    const old = new Date(now - this.retentionMs);
+    const keys = new Date(now - KEY_HOURS * 3_600_000);
+    const spent = new Date(now - SPENT_DAYS * 86_400_000);
+    // While a room's old events go there may be holes among them: whoever reads there is told CURSOR_EXPIRED either way.
+    return (
+      (await this.deleteAll('room_events', sql`at < ${old}`)) +
+      (await this.deleteAll('idempotency_keys', sql`created_at < ${keys}`)) +
+      (await this.deleteAll('refresh_tokens', sql`used_at < ${spent}`)) +
+      (await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`))
+    );
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.timer);
+    await this.running;
+  }
+
+  private async round(): Promise<void> {
+    try {
+      await this.sweep();
+    } catch (err) {
+      this.logger.warn({ err }, 'housekeeping failed, it is tried again');
+    } finally {
+      this.running = undefined;
+    }
+  }
+
+  private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const name = sql.table(table);
+      const { numAffectedRows = 0n } = await sql`
+        delete from ${name}
+        where ctid = any (array (select ctid from ${name} where ${due} limit ${BATCH}))`.execute(this.db);
+      total += Number(numAffectedRows);
+      if (numAffectedRows < BATCH || this.stopped) return total;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import type { Config } from '../config/config.js';
+import type { Logger } from '../observability/logger.js';
+import type { Database } from './database.js';
+import { connectPostgres, openPool, overPool } from './dialect.js';
+import { openEmbeddedPostgres } from './embedded/pglite.js';
+import { startVacuum } from './embedded/vacuum.js';
+
+/** The embedded Postgres has no autovacuum. */
+const VACUUM_MS = 10 * 60_000;
+
+export interface OpenDatabase {
+  readonly db: Database;
+  /** Rejects when the database does not answer. */
+  ping(): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+/** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
+export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
+  if (config.databaseUrl !== undefined) {
+    const db = connectPostgres(config, config.databaseUrl, logger);
+    return { db, ping: pingOf(db), close: () => db.destroy() };
+  }
+  const embedded = await openEmbeddedPostgres(config.dataDir, {
+    log: (line) => logger.debug({ line }, 'postgres'),
+  });
+  const pool = openPool(embedded.poolConfig, logger);
+  const vacuum = startVacuum(pool, VACUUM_MS, (err) =>
+    logger.warn({ err }, 'vacuuming failed, it is tried again'),
+  );
+  const db = overPool(pool);
+  return {
+    db,
+    ping: pingOf(db),
+    close: async () => {
+      await vacuum[Symbol.asyncDispose]();
+      await db.destroy();
+      await embedded.close();
+    },
+  };
+}
+
+const pingOf = (db: Database) => () => db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();

@@ -1,0 +1,172 @@
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+
+/** The tables as Kysely sees them; migrations/ makes them. Timestamps have milliseconds, ids are UUIDv7. */
+export interface Tables {
+  users: UsersTable;
+  sessions: SessionsTable;
+  refresh_tokens: RefreshTokensTable;
+  rooms: RoomsTable;
+  memberships: MembershipsTable;
+  removals: RemovalsTable;
+  room_events: RoomEventsTable;
+  messages: MessagesTable;
+  message_files: MessageFilesTable;
+  files: FilesTable;
+  upload_leases: UploadLeasesTable;
+  idempotency_keys: IdempotencyKeysTable;
+}
+
+/** Set by the database when the row is made, and never changed. */
+type CreatedAt = ColumnType<Date, Date | undefined, never>;
+
+export type RoomVisibility = 'PUBLIC' | 'PRIVATE';
+export type RoomRole = 'OWNER' | 'MODERATOR' | 'MEMBER';
+export type RoomEventKind =
+  | 'MESSAGE_ADDED'
+  | 'MESSAGE_EDITED'
+  | 'MESSAGE_DELETED'
+  | 'FILE_ADDED'
+  | 'FILE_DELETED'
+  | 'MEMBER_JOINED'
+  | 'MEMBER_ROLE_CHANGED'
+  | 'MEMBER_LEFT';
+
+interface UsersTable {
+  id: string;
+  /** Lower case; null for a user of an identity provider that gave none. */
+  email: string | null;
+  handle: string;
+  name: string;
+  /** argon2id; null for a user who signs in at an identity provider. */
+  password_hash: string | null;
+  /** `iss` and `sub` of an identity provider's user. */
+  issuer: string | null;
+  subject: string | null;
+  created_at: CreatedAt;
+}
+
+/** One sign-in and all that was refreshed from it: a refresh token family. */
+interface SessionsTable {
+  id: string;
+  user_id: string;
+  created_at: CreatedAt;
+  expires_at: Date;
+  ended_at: Date | null;
+}
+
+interface RefreshTokensTable {
+  /** SHA-256 of the token, hex; the token itself is stored nowhere. */
+  hash: string;
+  session_id: string;
+  created_at: CreatedAt;
+  used_at: Date | null;
+}
+
+interface RoomsTable {
+  id: string;
+  slug: string;
+  name: string;
+  topic: string | null;
+  visibility: RoomVisibility;
+  created_at: CreatedAt;
+  /** Random; stands for seq 0 in a cursor. */
+  tag: string;
+  /** The log's head: the seq and the tag of its newest event. */
+  last_seq: Generated<number>;
+  last_tag: string;
+  member_count: Generated<number>;
+  message_count: Generated<number>;
+  file_count: Generated<number>;
+}
+
+interface MembershipsTable {
+  room_id: string;
+  user_id: string;
+  role: RoomRole;
+  joined_at: Date;
+  /** The seq of the MEMBER_JOINED event. */
+  joined_seq: number;
+}
+
+/** Who was removed from a room and may not rejoin by themselves. */
+interface RemovalsTable {
+  room_id: string;
+  user_id: string;
+  removed_at: CreatedAt;
+}
+
+interface RoomEventsTable {
+  room_id: string;
+  seq: number;
+  /** Random, so that a cursor tells this event from another one that bore the same seq before a restore. */
+  tag: string;
+  kind: RoomEventKind;
+  at: Date;
+  actor_id: string | null;
+  message_id: string | null;
+  file_id: string | null;
+  user_id: string | null;
+  role: RoomRole | null;
+}
+
+interface MessagesTable {
+  id: string;
+  room_id: string;
+  /** The seq of its MESSAGE_ADDED event: its place in the timeline. */
+  seq: number;
+  author_id: string;
+  body: string;
+  reply_to_id: string | null;
+  created_at: Date;
+  edited_at: Date | null;
+  deleted_at: Date | null;
+}
+
+interface MessageFilesTable {
+  message_id: string;
+  position: number;
+  file_id: string;
+}
+
+interface FilesTable {
+  id: string;
+  room_id: string;
+  /** The seq of its FILE_ADDED event. */
+  seq: number;
+  uploader_id: string;
+  name: string;
+  /** The name as it is sorted and searched: NFKC, lower case. */
+  name_key: string;
+  mime_type: string;
+  size: number;
+  sha256: string;
+  storage_key: string;
+  created_at: Date;
+  deleted_at: Date | null;
+}
+
+/** An upload under way, or bytes that are to be deleted: what a sweep may remove once the lease has run out. */
+interface UploadLeasesTable {
+  storage_key: string;
+  expires_at: Date;
+}
+
+interface IdempotencyKeysTable {
+  user_id: string;
+  mutation: string;
+  key: string;
+  /** SHA-256 of the canonical input, hex. */
+  input_hash: string;
+  /** What the first call answered, as ids; JSON text. */
+  outcome: string | null;
+  created_at: CreatedAt;
+}
+
+export type UserRow = Selectable<UsersTable>;
+export type RoomRow = Selectable<RoomsTable>;
+export type MembershipRow = Selectable<MembershipsTable>;
+export type RoomEventRow = Selectable<RoomEventsTable>;
+export type NewRoomEvent = Insertable<RoomEventsTable>;
+export type MessageRow = Selectable<MessagesTable>;
+export type FileRow = Selectable<FilesTable>;
+export type NewFile = Insertable<FilesTable>;

@@ -1,0 +1,41 @@
+/**
+ * Carries wake-ups between processes. A message is at most once, in no order that may be relied on, and may be lost whole
+ * (Redis down, process killed): it only says where to look, the log holds the truth. So nothing waits for `publish`.
+ */
+export interface Bus {
+  /** Never throws and never blocks; drops the message when the carrier is down. `message` is JSON. */
+  publish(topic: string, message: unknown): void;
+  /** Resolves once messages published from then on will arrive. */
+  subscribe(topic: string, listener: (message: unknown) => void): Promise<BusSubscription>;
+  /** Calls `listener` each time after the carrier was away: whatever was published meanwhile may be lost. */
+  onReconnect(listener: () => void): void;
+  /** Rejects when the carrier does not answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface BusSubscription {
+  unsubscribe(): Promise<void>;
+}
+
+/** Where wake-ups and typing of one room go. */
+export const roomTopic = (roomId: string): string => `room:${roomId}`;
+
+/** What goes over a room's topic. */
+export type RoomSignal =
+  | { readonly type: 'event'; readonly seq: number }
+  | {
+      readonly type: 'typing';
+      readonly userId: string;
+      readonly typing: boolean;
+      readonly expiresAt: number;
+    };
+
+export type TypingSignal = Extract<RoomSignal, { type: 'typing' }>;
+
+/** Ended sign-ins: their sockets are closed everywhere. */
+export const SESSIONS_TOPIC = 'sessions';
+
+export interface SessionSignal {
+  readonly sessionId: string;
+}

@@ -1,0 +1,33 @@
+import parseRange from 'range-parser';
+import type { ByteRange } from './storage/storage.js';
+
+/** What a GET is to send: everything, one range of it, or nothing since no range fits. */
+export type RangeChoice =
+  { readonly kind: 'whole' } | ({ readonly kind: 'part' } & ByteRange) | { readonly kind: 'none' };
+
+interface Representation {
+  /** Bytes. */
+  readonly size: number;
+  /** Strong, quoted. */
+  readonly etag: string;
+  readonly lastModified: string;
+}
+
+/**
+ * Reads `Range` and `If-Range` (RFC 9110, 13.1.5 and 14.2). Ranges that are malformed, of another unit, or several that do not
+ * join to one are ignored, as the RFC allows: the whole file is a right answer to any of them.
+ */
+export function chooseRange(
+  range: string | undefined,
+  ifRange: string | undefined,
+  file: Representation,
+): RangeChoice {
+  if (range === undefined || !/^bytes *=/i.test(range)) return { kind: 'whole' };
+  if (ifRange !== undefined && ifRange !== file.etag && ifRange !== file.lastModified)
+    return { kind: 'whole' };
+  const ranges = parseRange(file.size, range, { combine: true });
+  if (ranges === -1) return { kind: 'none' };
+  const [first] = ranges === -2 ? [] : ranges;
+  if (ranges === -2 || first === undefined || ranges.length > 1) return { kind: 'whole' };
+  return { kind: 'part', start: first.start, end: first.end };
+}

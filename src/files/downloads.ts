@@ -1,0 +1,173 @@
+import { create as contentDisposition } from 'content-disposition';
+import fresh from 'fresh';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { FileRow } from '../db/tables.js';
+import type { ErrorCode } from '../errors.js';
+import type { Logger } from '../observability/logger.js';
+import { chooseRange } from './byte-range.js';
+import type { FileLinks } from './links.js';
+import type { Storage } from './storage/storage.js';
+
+export interface DownloadDeps {
+  readonly links: FileLinks;
+  readonly storage: Storage;
+  readonly logger: Logger;
+  /** The row, deleted or not. */
+  readonly findFile: (id: string) => Promise<FileRow | undefined>;
+}
+
+/** Milliseconds that a client may take nothing of what it asked for. */
+const IDLE_MS = 120_000;
+
+/** Shown in place where a link is opened; everything else is saved. None of these can run anything. */
+const INLINE = /^(?:image\/(?:png|jpeg|gif|webp|avif|bmp)|audio\/.+|video\/.+)$/;
+
+/**
+ * What every answer says. The link is the capability, it carries no cookie and no header, so any page may use what it
+ * was given; the page that shows the answer itself runs nothing and has an origin of its own.
+ */
+const HEADERS = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Expose-Headers': 'Accept-Ranges, Content-Disposition, Content-Range, ETag',
+  'Cross-Origin-Resource-Policy': 'cross-origin',
+  'Content-Security-Policy': "sandbox; default-src 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+};
+
+/**
+ * Serves signed links (links.ts): GET and HEAD of `/files/…`, with ranges and conditions. Answers at once whether the request is
+ * its own. 403: no valid link, or one that has expired; 410: the file was deleted; 416: no such range; 503: database or
+ * storage do not answer.
+ */
+export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
+  return (req, res) => {
+    if (req.url?.startsWith('/files/') !== true) return false;
+    for (const [name, value] of Object.entries(HEADERS)) res.setHeader(name, value);
+    serve(deps, req, res).catch((err: unknown) => {
+      deps.logger.error({ err }, 'a download failed');
+      if (res.headersSent) res.destroy();
+      else refuse(res, 503, 'UNAVAILABLE', 'The file cannot be read now: try again.');
+    });
+    return true;
+  };
+}
+
+async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  // Method.
+  if (req.method === 'OPTIONS') {
+    allowPreflight(res);
+    return;
+  }
+  if (req.method !== 'GET' && req.method !== 'HEAD') {
+    res.setHeader('Allow', 'GET, HEAD, OPTIONS');
+    refuse(res, 405, 'BAD_REQUEST', 'Files are fetched by GET.');
+    return;
+  }
+
+  // Link.
+  const link = deps.links.verify(req.url ?? '');
+  if (link.kind !== 'good') {
+    const why =
+      link.kind === 'expired'
+        ? 'This link has expired: ask for a new one.'
+        : 'This is no valid link to a file.';
+    refuse(res, 403, 'FORBIDDEN', why);
+    return;
+  }
+
+  // File.
+  const file = await deps.findFile(link.fileId);
+  if (file?.deleted_at !== null) {
+    refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
+    return;
+  }
+  const etag = `"${file.sha256}"`;
+  const lastModified = file.created_at.toUTCString();
+  res.setHeader('ETag', etag);
+  res.setHeader('Last-Modified', lastModified);
+  // Bytes never change under a link, but a deleted file must not live on in shared caches.
+  const maxAge = Math.max(0, link.expires - Math.floor(Date.now() / 1000));
+  res.setHeader('Cache-Control', `private, max-age=${String(maxAge)}, immutable`);
+
+  // Conditions.
+  if (fresh(req.headers, { etag, 'last-modified': lastModified })) {
+    res.writeHead(304).end();
+    return;
+  }
+  const inline = INLINE.test(file.mime_type) && !link.download;
+  res.setHeader('Accept-Ranges', 'bytes');
+  res.setHeader('Content-Type', contentType(file.mime_type));
+  res.setHeader(
+    'Content-Disposition',
+    contentDisposition(file.name, { type: inline ? 'inline' : 'attachment' }),
+  );
+  if (req.method === 'HEAD') {
+    res.writeHead(200, { 'Content-Length': file.size }).end();
+    return;
+  }
+
+  // Range.
+  const range = chooseRange(req.headers.range, req.headers['if-range'] as string | undefined, {
+    size: file.size,
+    etag,
+    lastModified,
+  });
+  if (range.kind === 'none') {
+    res.setHeader('Content-Range', `bytes */${String(file.size)}`);
+    refuse(res, 416, 'BAD_REQUEST', `This file has ${String(file.size)} bytes.`);
+    return;
+  }
+
+  // Bytes.
+  const part = range.kind === 'part' ? { start: range.start, end: range.end } : undefined;
+  const bytes = await deps.storage.read(file.storage_key, part);
+  if (bytes === undefined) {
+    // They go after the row: deleted a moment ago, or lost.
+    const now = await deps.findFile(link.fileId);
+    if (now?.deleted_at === null) throw new Error(`the bytes of file ${file.id} are missing`);
+    refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
+    return;
+  }
+  if (part === undefined) {
+    res.writeHead(200, { 'Content-Length': file.size });
+  } else {
+    res.writeHead(206, {
+      'Content-Length': part.end - part.start + 1,
+      'Content-Range': `bytes ${String(part.start)}-${String(part.end)}/${String(file.size)}`,
+    });
+  }
+  res.setTimeout(IDLE_MS, () => res.destroy());
+  await pipeline(bytes, res).catch((error: unknown) => {
+    // A client that goes away is no failure, and stops the reading.
+    if (!res.destroyed || (error instanceof Error && 'syscall' in error && error.syscall === 'read'))
+      throw error;
+  });
+}
+
+/** Text is judged to be UTF-8 (media-type.ts). */
+const contentType = (mimeType: string): string =>
+  mimeType.startsWith('text/') ? `${mimeType}; charset=utf-8` : mimeType;
+
+function allowPreflight(res: ServerResponse): void {
+  res.writeHead(204, {
+    'Access-Control-Allow-Methods': 'GET, HEAD',
+    'Access-Control-Allow-Headers': 'Range, If-Range, If-None-Match, If-Modified-Since',
+    'Access-Control-Max-Age': '86400',
+  });
+  res.end();
+}
+
+function refuse(res: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  // What was to be said of the file is taken back.
+  for (const name of ['Accept-Ranges', 'Content-Disposition', 'ETag', 'Last-Modified'])
+    res.removeHeader(name);
+  const body = JSON.stringify({ code, message });
+  res.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+  });
+  res.end(res.req.method === 'HEAD' ? undefined : body);
+}

@@ -1,0 +1,53 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { nameKey, safeName } from './file-name.js';
+
+describe('a safe name', () => {
+  it.each([
+    ['report.pdf', 'report.pdf'],
+    ['/etc/passwd', 'passwd'],
+    ['..\\..\\boot.ini', 'boot.ini'],
+    ['folder/', 'file'],
+    ['', 'file'],
+    ['.', 'file'],
+    ['..', 'file'],
+    ['.htaccess', 'htaccess'],
+    [' . . name.txt. . ', 'name.txt'],
+    ['a\u0000b\r\n\tc.txt', 'abc.txt'],
+    ['invoice\u202Efdp.exe', 'invoicefdp.exe'],
+    ['zero\u200Bwidth\uFEFF.txt', 'zerowidth.txt'],
+    ['cafe\u0301.txt', 'caf\u00E9.txt'],
+    ['\uD800lone.txt', 'lone.txt'],
+    ['two  \u00A0 spaces.txt', 'two spaces.txt'],
+    ['family-👨‍👩‍👧.png', 'family-👨‍👩‍👧.png'],
+    ['quotes"\'<>.txt', 'quotes"\'<>.txt'],
+  ])('of %j is %j', (given, expected) => {
+    expect(safeName(given)).toBe(expected);
+  });
+
+  it('of a long one is cut between two characters and keeps its extension', () => {
+    expect(safeName(`${'x'.repeat(1000)}.docx`)).toBe(`${'x'.repeat(250)}.docx`);
+    expect(safeName(`${'日'.repeat(1000)}.txt`)).toBe(`${'日'.repeat(83)}.txt`);
+    expect(safeName(`a.${'b'.repeat(1000)}`)).toBe(`a.${'b'.repeat(253)}`);
+  });
+
+  it('holds its promises for any name, and is its own safe name', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (given) => {
+        const name = safeName(given);
+        expect(safeName(name)).toBe(name);
+        expect(Buffer.byteLength(name)).toBeGreaterThan(0);
+        expect(Buffer.byteLength(name)).toBeLessThanOrEqual(255);
+        expect(name).not.toMatch(/[/\\\p{Cc}\u202A-\u202E\u2066-\u2069]|^\.|^\s|\s$/u);
+        expect(name).toBe(name.normalize('NFC'));
+      }),
+    );
+  });
+});
+
+describe('the key of a name', () => {
+  it('makes no difference between cases and forms of the same letters', () => {
+    expect(nameKey('ＲＥＰＯＲＴ.PDF')).toBe('report.pdf');
+    expect(nameKey('É')).toBe(nameKey('e\u0301'));
+  });
+});

@@ -1,0 +1,154 @@
+import type { Database } from '../db/database.js';
+import { claimKey, recordOutcome, type IdempotentCall } from '../db/idempotency.js';
+import { newId } from '../db/ids.js';
+import { badInput, forbidden, notFound, type ParleyError } from '../errors.js';
+import type { Bus } from '../events/bus.js';
+import { writeInRoom } from '../rooms/room-write.js';
+import { canSee, canWrite } from '../rooms/rooms.policy.js';
+import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
+import { nameKey, safeName } from './file-name.js';
+import { insertFile } from './files.queries.js';
+import { incomplete, type ArrivedFile, type IncomingFile } from './incoming-file.js';
+import { takeIn, type Decided, type StoredFile, type UploadDeps } from './uploads.js';
+import { redeemLease } from './upload-leases.queries.js';
+
+export interface FileUploadsDeps extends UploadDeps {
+  readonly db: Database;
+  readonly bus: Bus;
+}
+
+/** What a write answers: the file, and the place in the log of what was written. */
+export interface FileWritten {
+  readonly fileId: string;
+  readonly eventCursor: string;
+}
+
+/** What became of one file of many: stored, or refused for `error`. */
+export type UploadOutcome = FileWritten | { readonly name: string; readonly error: unknown };
+
+/** Files on their way into a room. `actorId` is the signed-in user. */
+export class FileUploads {
+  constructor(private readonly deps: FileUploadsDeps) {}
+
+  /**
+   * Takes one file in and shows it to the room. With a key, the same key, room, name and bytes answer the first outcome.
+   * Throws NOT_FOUND and FORBIDDEN before a byte is read, CONFLICT, and what `takeIn` (uploads.ts) throws.
+   */
+  async one(
+    actorId: string,
+    { roomId, file, idempotencyKey }: { roomId: string; file: IncomingFile; idempotencyKey: string | null },
+  ): Promise<FileWritten> {
+    await this.mayUpload(actorId, roomId);
+    const call =
+      idempotencyKey === null ? undefined : { userId: actorId, mutation: 'uploadFile', key: idempotencyKey };
+    return file.receive((arrived) => this.store(actorId, roomId, arrived, call));
+  }
+
+  /**
+   * The same for several files, which come into the log in the order in which they arrive, and are answered in the order
+   * asked. What is wrong with one concerns that one only. The key stands for each file together with its index, so that sending all of them again
+   * stores those that failed, and answers the first outcome for the others.
+   */
+  async many(
+    actorId: string,
+    {
+      roomId,
+      files,
+      idempotencyKey,
+    }: { roomId: string; files: readonly IncomingFile[]; idempotencyKey: string | null },
+  ): Promise<UploadOutcome[]> {
+    if (files.length === 0) throw badInput('input.files', 'Send at least one file.');
+    await this.mayUpload(actorId, roomId);
+    let turn: Promise<unknown> = Promise.resolve();
+    // All are asked for before the first one is waited for, so any order of the parts will do.
+    return Promise.all(
+      files.map(async (file, index) => {
+        let name = '';
+        try {
+          return await file.receive((arrived) => {
+            name = safeName(arrived.name);
+            const key = `${idempotencyKey ?? ''}:${String(index)}`;
+            const call =
+              idempotencyKey === null ? undefined : { userId: actorId, mutation: 'uploadFiles', key };
+            // The next one streams while this one is made durable, but is shown after it.
+            const stored = this.store(actorId, roomId, arrived, call, turn);
+            turn = stored.catch(() => undefined);
+            return stored;
+          });
+        } catch (error) {
+          return { name, error };
+        }
+      }),
+    );
+  }
+
+  /** Before the first byte is read, so that whoever may not upload fills no disk. Decided again under the room's lock. */
+  private async mayUpload(actorId: string, roomId: string): Promise<void> {
+    const { db } = this.deps;
+    const membership = await membershipOf(db, roomId, actorId);
+    if (canWrite(membership?.role)) return;
+    const [room] = await roomsByIds(db, [roomId]);
+    if (room === undefined || !canSee(room, membership?.role)) throw notFound('The room');
+    throw notMember();
+  }
+
+  /** `turn`: settles when the file may be shown. */
+  private store(
+    actorId: string,
+    roomId: string,
+    arrived: ArrivedFile,
+    call: Call | undefined,
+    turn?: Promise<unknown>,
+  ): Promise<FileWritten> {
+    return takeIn(this.deps, arrived, async (stored) => {
+      await turn;
+      return this.show(actorId, roomId, stored, call);
+    });
+  }
+
+  /** The last step: key, lease, row and event in one transaction. */
+  private async show(
+    actorId: string,
+    roomId: string,
+    { storageKey, name, mimeType, size, sha256 }: StoredFile,
+    call: Call | undefined,
+  ): Promise<Decided<FileWritten>> {
+    return writeInRoom(this.deps, actorId, roomId, async (write) => {
+      if (!canWrite(write.role)) throw notMember();
+      const keyed = call && { ...call, input: { roomId, name, size, sha256 } };
+      const first = keyed && (await claimKey<FileWritten>(write.trx, keyed));
+      if (first !== undefined) return { keep: false, value: first };
+      if (!(await redeemLease(write.trx, storageKey))) {
+        throw incomplete('The upload was interrupted on the server: send the file again.');
+      }
+      const fileId = newId();
+      const place = await write.take({ files: 1 });
+      await insertFile(write.trx, {
+        id: fileId,
+        room_id: roomId,
+        seq: place.seq,
+        uploader_id: actorId,
+        name,
+        name_key: nameKey(name),
+        mime_type: mimeType,
+        size,
+        sha256,
+        storage_key: storageKey,
+        created_at: place.at,
+        deleted_at: null,
+      });
+      const eventCursor = await write.append(place, {
+        kind: 'FILE_ADDED',
+        actor_id: actorId,
+        file_id: fileId,
+      });
+      const value = { fileId, eventCursor };
+      if (keyed !== undefined) await recordOutcome(write.trx, keyed, value);
+      return { keep: true, value };
+    });
+  }
+}
+
+type Call = Pick<IdempotentCall, 'userId' | 'mutation' | 'key'>;
+
+const notMember = (): ParleyError => forbidden('Only members upload to a room: join it first.');

@@ -1,0 +1,80 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { newId } from '../db/ids.js';
+import { FileLinks } from './links.js';
+
+const links = new FileLinks('a secret of at least 32 characters', () => 'https://chat.example.com/base');
+const file = { id: newId(), name: 'a b (1)~\'ü".png' };
+const target = (url: string): string => url.slice('https://chat.example.com/base'.length);
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('a signed link', () => {
+  it('is built on the public address, and names its file', () => {
+    const url = links.url(file, 900);
+    expect(url.startsWith(`https://chat.example.com/base/files/${file.id}/`)).toBe(true);
+    expect(new URL(url).href).toBe(url);
+    expect(links.verify(target(url))).toMatchObject({ kind: 'good', fileId: file.id, download: false });
+    expect(links.verify(`${target(url)}&download=1`)).toMatchObject({ kind: 'good', download: true });
+  });
+
+  it('works for as many seconds as asked', () => {
+    vi.useFakeTimers({ now: new Date('2026-01-01T00:00:00.500Z') });
+    const url = target(links.url(file, 10));
+    vi.setSystemTime(new Date('2026-01-01T00:00:09.900Z'));
+    expect(links.verify(url).kind).toBe('good');
+    vi.setSystemTime(new Date('2026-01-01T00:00:10.001Z'));
+    expect(links.verify(url).kind).toBe('expired');
+  });
+
+  it('fails when any character is altered, left out or added', () => {
+    const url = target(links.url(file, 900));
+    fc.assert(
+      fc.property(
+        fc.nat(url.length - 1),
+        fc.integer({ min: 33, max: 126 }),
+        fc.constantFrom('alter', 'drop', 'add'),
+        (at, code, how) => {
+          const character = String.fromCharCode(code);
+          const altered =
+            how === 'alter'
+              ? url.slice(0, at) + character + url.slice(at + 1)
+              : how === 'drop'
+                ? url.slice(0, at) + url.slice(at + 1)
+                : url.slice(0, at) + character + url.slice(at);
+          expect(links.verify(altered).kind === 'good').toBe(altered === url);
+        },
+      ),
+      { numRuns: 3000 },
+    );
+    expect(links.verify(url.replace('%20', '+')).kind).toBe('bad');
+    expect(links.verify(`${url}&x=1`).kind).toBe('bad');
+    expect(links.verify(`${url}#x`).kind).toBe('bad');
+  });
+
+  it('fails under another secret, and with a signature that decodes to the same bytes', () => {
+    const url = target(links.url(file, 900));
+    expect(new FileLinks('another secret of 32 characters..', () => '').verify(url).kind).toBe('bad');
+    const last = url.at(-1) ?? '';
+    const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    const twin = alphabet[alphabet.indexOf(last) ^ 1] ?? '';
+    expect(Buffer.from(last.padStart(43, 'A'), 'base64url')).toEqual(
+      Buffer.from(twin.padStart(43, 'A'), 'base64url'),
+    );
+    expect(links.verify(url.slice(0, -1) + twin).kind).toBe('bad');
+  });
+
+  it('is asked for in no other form', () => {
+    for (const text of [
+      '/files/',
+      '/files/x',
+      `/files/${file.id}`,
+      `/files/${file.id}/x?expires=1&signature=`,
+      '',
+    ]) {
+      expect(links.verify(text).kind).toBe('bad');
+    }
+  });
+});

@@ -1,0 +1,64 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { deriveKey } from '../accounts/tokens.js';
+
+/** The longest life of a link, in seconds. */
+export const MAX_LINK_SECONDS = 86_400;
+
+/** A link in exactly the form that `sign` writes: what is signed, and what `verify` reads. */
+const LINK =
+  /^(?<signed>\/files\/(?<fileId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/[^/?#]+\?expires=(?<expires>\d{10,12}))&signature=(?<signature>[\w-]{43})(?<download>&download=1)?$/;
+
+export type LinkCheck =
+  | {
+      readonly kind: 'good';
+      readonly fileId: string;
+      /** Unix seconds. */
+      readonly expires: number;
+      /** The client asks to save the file, not to show it. */
+      readonly download: boolean;
+    }
+  | { readonly kind: 'expired' }
+  | { readonly kind: 'bad' };
+
+/**
+ * Signed links: `/files/<file id>/<name>?expires=<unix seconds>&signature=<HMAC-SHA256>`. A bearer capability for one file until
+ * it expires, bound to no viewer. The signature covers the very characters before it, so that no character can be
+ * altered, nor spelled otherwise. Only `&download=1` may be added at the end.
+ */
+export class FileLinks {
+  private readonly key: Buffer;
+
+  /** `publicUrl` answers the absolute base of links, without a slash at its end. */
+  constructor(
+    secret: string,
+    private readonly publicUrl: () => string,
+  ) {
+    this.key = deriveKey(secret, 'file link');
+  }
+
+  /** An absolute link that works for `seconds` from now on. */
+  url(file: { readonly id: string; readonly name: string }, seconds: number): string {
+    const expires = Math.floor(Date.now() / 1000) + seconds;
+    const signed = `/files/${file.id}/${encodeSegment(file.name)}?expires=${String(expires)}`;
+    return `${this.publicUrl()}${signed}&signature=${this.mac(signed)}`;
+  }
+
+  /** `target`: path and query as they came over the wire. */
+  verify(target: string): LinkCheck {
+    const parts = LINK.exec(target)?.groups;
+    const { signed = '', fileId = '', expires = '', signature = '' } = parts ?? {};
+    // The texts are compared, not the bytes they stand for: base64url can spell the same bytes in several ways.
+    if (parts === undefined || !timingSafeEqual(Buffer.from(signature), Buffer.from(this.mac(signed))))
+      return { kind: 'bad' };
+    if (Number(expires) * 1000 <= Date.now()) return { kind: 'expired' };
+    return { kind: 'good', fileId, expires: Number(expires), download: parts['download'] !== undefined };
+  }
+
+  private mac(signed: string): string {
+    return createHmac('sha256', this.key).update(signed).digest('base64url');
+  }
+}
+
+/** One segment of a path, in characters that no client rewrites on the way. */
+const encodeSegment = (text: string): string =>
+  encodeURIComponent(text).replace(/[!'()*~]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);

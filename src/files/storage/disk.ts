@@ -1,0 +1,128 @@
+import { constants } from 'node:fs';
+import { access, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { ParleyError } from '../../errors.js';
+import type { ByteRange, Storage } from './storage.js';
+
+/** Bytes gathered while the disk is busy, then written in one call. */
+const WRITE_BUFFER = 1024 * 1024;
+/** Bytes read at a time. */
+const READ_BUFFER = 256 * 1024;
+
+/** Files in a folder: `<root>/<first two digits of the key>/<key>`, beside it `<key>.part` while it is written. */
+export class DiskStorage implements Storage {
+  /** `root` is made if it is missing. */
+  static async open(root: string): Promise<DiskStorage> {
+    await mkdir(root, { recursive: true });
+    return new DiskStorage(root);
+  }
+
+  private constructor(private readonly root: string) {}
+
+  async write(key: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const path = this.pathOf(key);
+    const part = `${path}.part`;
+    try {
+      if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await syncFolder(this.root);
+      const handle = await open(part, 'wx');
+      try {
+        await fill(handle, bytes, signal);
+        // The name must not become durable before the bytes that it names.
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(part, path);
+      await syncFolder(dirname(path));
+    } catch (error) {
+      await this.delete(key);
+      throw isFull(error) ? noRoom(error) : error;
+    }
+  }
+
+  async read(key: string, range?: ByteRange): Promise<Readable | undefined> {
+    const handle = await open(this.pathOf(key), 'r').catch(unlessMissing);
+    return handle?.createReadStream({ ...range, highWaterMark: READ_BUFFER });
+  }
+
+  async size(key: string): Promise<number | undefined> {
+    const stats = await stat(this.pathOf(key)).catch(unlessMissing);
+    return stats?.size;
+  }
+
+  async delete(key: string): Promise<void> {
+    const path = this.pathOf(key);
+    await rm(`${path}.part`, { force: true });
+    await rm(path, { force: true });
+  }
+
+  async check(): Promise<void> {
+    await access(this.root, constants.W_OK | constants.X_OK);
+  }
+
+  private pathOf(key: string): string {
+    if (!/^[0-9a-f]{32}$/.test(key)) throw new Error(`${JSON.stringify(key)} is no storage key`);
+    return join(this.root, key.slice(0, 2), key);
+  }
+}
+
+/** Writes while the next bytes are gathered, so that the disk and the network work at the same time. */
+async function fill(
+  handle: FileHandle,
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
+  let writing = Promise.resolve();
+  let gathered: Uint8Array[] = [];
+  let size = 0;
+  const write = async (): Promise<void> => {
+    const batch = gathered;
+    gathered = [];
+    size = 0;
+    await writing;
+    writing = writeAll(handle, batch);
+    // It is awaited before the next one; until then its failure has been seen.
+    writing.catch(() => undefined);
+  };
+  for await (const chunk of bytes) {
+    signal.throwIfAborted();
+    gathered.push(chunk);
+    size += chunk.length;
+    if (size >= WRITE_BUFFER) await write();
+  }
+  await write();
+  await writing;
+}
+
+/** A disk that is nearly full takes a part, and tells why only when it is given the rest. */
+async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+  if (chunks.length === 0) return;
+  const { bytesWritten } = await handle.writev(chunks);
+  if (bytesWritten < chunks.reduce((sum, { length }) => sum + length, 0)) {
+    await handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
+  }
+}
+
+/** Makes the names in a folder durable. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+const codeOf = (error: unknown): unknown =>
+  error instanceof Error && 'code' in error ? error.code : undefined;
+
+function unlessMissing(error: unknown): undefined {
+  if (codeOf(error) !== 'ENOENT') throw error;
+}
+
+/** The disk, the user's share of it, or the size that one file may have. */
+const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(codeOf(error)));
+
+const noRoom = (cause: unknown): ParleyError =>
+  new ParleyError('UNAVAILABLE', 'The server has no room for this file now: try again later.', {}, { cause });

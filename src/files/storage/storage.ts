@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import type { Readable } from 'node:stream';
+
+/**
+ * Where the bytes of files lie, under random keys. Guarantees of every implementation:
+ * - `write` is atomic: after it resolves the key names all the bytes, durably; before, and for good when it rejects or
+ *   is aborted, the key names nothing. What a killed process leaves behind, `delete` of the same key removes.
+ * - A key is written once, which its randomness sees to, so whatever `read` yields is one file's bytes.
+ * - Memory stays flat, whatever the size, in both directions.
+ * Nothing is listed and nothing is searched: what exists is known from the database alone.
+ */
+export interface Storage {
+  /**
+   * Rejects with UNAVAILABLE when there is no room left, with the source's own error when that breaks off, and with the
+   * signal's reason at the first bytes that come after an abort.
+   */
+  write(key: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
+  /** The bytes from `start` to `end`, both inclusive, or all of them; undefined where the key names nothing. */
+  read(key: string, range?: ByteRange): Promise<Readable | undefined>;
+  /** Bytes under the key; undefined where it names nothing. */
+  size(key: string): Promise<number | undefined>;
+  /** Resolves once the key names nothing, also when it never did. Reads that have begun may go on. */
+  delete(key: string): Promise<void>;
+  /** Rejects when nothing can be written now. */
+  check(): Promise<void>;
+}
+
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A key for new bytes: 128 random bits, hex. It tells nothing of the file. */
+export const newStorageKey = (): string => randomBytes(16).toString('hex');

@@ -1,0 +1,89 @@
+import { sql } from 'kysely';
+import type { Database, Trx } from '../db/database.js';
+
+/**
+ * A lease names bytes that no file row names: those of an upload under way, or of a file that was deleted. One that has
+ * run out never lives again, so whoever finds it run out may delete the bytes. Time is the database's clock throughout.
+ */
+
+const after = (ms: number) => sql<Date>`clock_timestamp() + ${`${String(ms)} milliseconds`}::interval`;
+const LONG_AGO = new Date(0);
+const now = sql<Date>`clock_timestamp()`;
+
+export async function insertLease(db: Database, storageKey: string, ms: number): Promise<void> {
+  await db
+    .insertInto('upload_leases')
+    .values({ storage_key: storageKey, expires_at: after(ms) })
+    .execute();
+}
+
+/** Whether the lease still stood. One that has run out stays so: its bytes may be half deleted. */
+export async function extendLease(db: Database, storageKey: string, ms: number): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('upload_leases')
+    .set({ expires_at: after(ms) })
+    .where('storage_key', '=', storageKey)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Ends the lease in the transaction that stores the file row. False when it had run out: the bytes may be gone. */
+export async function redeemLease(trx: Trx, storageKey: string): Promise<boolean> {
+  const { numDeletedRows } = await trx
+    .deleteFrom('upload_leases')
+    .where('storage_key', '=', storageKey)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
+/** Hands a deleted file's bytes to the sweeper. */
+export async function insertExpiredLease(trx: Trx, storageKey: string): Promise<void> {
+  await trx.insertInto('upload_leases').values({ storage_key: storageKey, expires_at: LONG_AGO }).execute();
+}
+
+/**
+ * Lets the lease run out now. False when there is none: the upload's last transaction did commit, whatever its caller was
+ * told, and the bytes are a file's.
+ */
+export async function expireLease(db: Database, storageKey: string): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('upload_leases')
+    .set({ expires_at: LONG_AGO })
+    .where('storage_key', '=', storageKey)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/**
+ * Some leases that have run out, marked so for good: a last transaction that holds one just now is waited for no more than
+ * skipped, and one that comes later finds it run out.
+ */
+export async function takeExpiredLeases(db: Database, limit: number): Promise<string[]> {
+  const rows = await db
+    .updateTable('upload_leases')
+    .set({ expires_at: LONG_AGO })
+    .where('storage_key', 'in', (qb) =>
+      qb
+        .selectFrom('upload_leases')
+        .select('storage_key')
+        .where('expires_at', '<=', now)
+        .orderBy('expires_at')
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning('storage_key')
+    .execute();
+  return rows.map((row) => row.storage_key);
+}
+
+/** After the bytes are gone. */
+export async function deleteExpiredLease(db: Database, storageKey: string): Promise<void> {
+  await db
+    .deleteFrom('upload_leases')
+    .where('storage_key', '=', storageKey)
+    .where('expires_at', '<=', now)
+    .execute();
+}

@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import type { Database } from '../db/database.js';
+import { badInput, ParleyError } from '../errors.js';
+import type { Logger } from '../observability/logger.js';
+import { safeName } from './file-name.js';
+import type { ArrivedFile } from './incoming-file.js';
+import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
+import type { Storage } from './storage/storage.js';
+import { UploadLease } from './upload-lease.js';
+import { deleteExpiredLease, expireLease } from './upload-leases.queries.js';
+
+export interface UploadLimits {
+  /** Bytes. */
+  readonly maxBytes: number;
+  /** Media types, `type/subtype` or `type/*`. */
+  readonly allowedTypes: readonly string[];
+}
+
+export interface UploadDeps {
+  readonly db: Database;
+  readonly storage: Storage;
+  readonly limits: UploadLimits;
+  readonly logger: Logger;
+}
+
+/** Bytes that lie in storage, whole and checked, and that nobody sees yet. */
+export interface StoredFile {
+  readonly storageKey: string;
+  readonly name: string;
+  readonly mimeType: string;
+  readonly size: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
+/** What `work` found: `keep` tells whether its transaction took the lease over (redeemLease). */
+export interface Decided<T> {
+  readonly keep: boolean;
+  readonly value: T;
+}
+
+/**
+ * Takes a file in: lease → stream → count → sniff → hash → storage → `work`, which makes it visible in one transaction
+ * with the lease redeemed. Whatever goes wrong, and when `work` does not keep the file, lease and bytes are removed
+ * before this settles; after a crash the sweeper does it. Throws FILE_TOO_LARGE, FILE_TYPE_NOT_ALLOWED (both as soon
+ * as it is known: the rest is not read), BAD_USER_INPUT for an empty file, UPLOAD_INCOMPLETE, UNAVAILABLE.
+ */
+export async function takeIn<T>(
+  deps: UploadDeps,
+  file: ArrivedFile,
+  work: (stored: StoredFile) => Promise<Decided<T>>,
+): Promise<T> {
+  const lease = await UploadLease.take(deps.db);
+  const { storageKey } = lease;
+  let kept = false;
+  try {
+    const intake = new Intake(file, deps.limits);
+    await deps.storage.write(storageKey, intake.checked(), lease.signal).catch((error: unknown) => {
+      throw lease.signal.aborted ? lease.signal.reason : error;
+    });
+    const { keep, value } = await work({ storageKey, ...intake.result() });
+    kept = keep;
+    return value;
+  } finally {
+    lease.release();
+    if (!kept) await discard(deps, storageKey);
+  }
+}
+
+/**
+ * Removes the bytes of a failed upload. The lease decides: where it is gone, the last transaction did commit although
+ * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is what counts.
+ */
+async function discard({ db, storage, logger }: UploadDeps, storageKey: string): Promise<void> {
+  try {
+    if (!(await expireLease(db, storageKey))) return;
+    await storage.delete(storageKey);
+    await deleteExpiredLease(db, storageKey);
+  } catch (err) {
+    logger.warn({ err, storageKey }, 'the bytes of a failed upload are left to the sweep');
+  }
+}
+
+/** Counts, judges and hashes a file while it streams by. */
+class Intake {
+  private readonly name: string;
+  private readonly hash = createHash('sha256');
+  private size = 0;
+  private mimeType = '';
+
+  constructor(
+    private readonly file: ArrivedFile,
+    private readonly limits: UploadLimits,
+  ) {
+    this.name = safeName(file.name);
+  }
+
+  /** The same bytes; the first ones are held back until the type is known, so that none of a refused type is stored. */
+  async *checked(): AsyncGenerator<Uint8Array, void, undefined> {
+    let held: Uint8Array[] | undefined = [];
+    for await (const chunk of this.file.bytes) {
+      this.size += chunk.length;
+      if (this.size > this.limits.maxBytes) throw tooLarge(this.limits.maxBytes);
+      this.hash.update(chunk);
+      if (held === undefined) {
+        yield chunk;
+      } else {
+        held.push(chunk);
+        if (this.size >= SAMPLE_BYTES) {
+          yield await this.judge(held, false);
+          held = undefined;
+        }
+      }
+    }
+    if (this.size === 0) throw badInput('input.file', 'This file is empty.');
+    if (held !== undefined) yield await this.judge(held, true);
+  }
+
+  /** Once all was read. */
+  result(): Omit<StoredFile, 'storageKey'> {
+    return { name: this.name, mimeType: this.mimeType, size: this.size, sha256: this.hash.digest('hex') };
+  }
+
+  private async judge(held: readonly Uint8Array[], complete: boolean): Promise<Uint8Array> {
+    const bytes = Buffer.concat(held);
+    this.mimeType = await judgeMediaType({
+      bytes: bytes.subarray(0, SAMPLE_BYTES),
+      complete: complete && bytes.length <= SAMPLE_BYTES,
+      name: this.name,
+      claimedType: this.file.claimedType,
+    });
+    if (!isAllowed(this.mimeType, this.limits.allowedTypes)) throw notAllowed(this.mimeType);
+    return bytes;
+  }
+}
+
+const tooLarge = (maxBytes: number): ParleyError =>
+  new ParleyError('FILE_TOO_LARGE', `A file may have ${String(maxBytes)} bytes at most.`);
+
+const notAllowed = (mimeType: string): ParleyError =>
+  new ParleyError(
+    'FILE_TYPE_NOT_ALLOWED',
+    `By its content this file is ${mimeType}, which is not accepted here.`,
+  );

@@ -1,0 +1,86 @@
+import type { KeysetPage, Slice } from '../db/keyset.js';
+import { badInput } from '../errors.js';
+import type { PageCursors, PageKey } from './page-cursor.js';
+
+const DEFAULT_PAGE = 20;
+const MAX_PAGE = 100;
+
+export interface ConnectionArgs {
+  readonly first?: number | null | undefined;
+  readonly after?: string | null | undefined;
+  readonly last?: number | null | undefined;
+  readonly before?: string | null | undefined;
+}
+
+/** What Pothos's connection types resolve from. The getters cost nothing unless their field is selected. */
+export interface Connection<Row> {
+  readonly edges: { readonly cursor: string; readonly node: Row }[];
+  readonly pageInfo: {
+    readonly hasNextPage: boolean;
+    readonly hasPreviousPage: boolean;
+    readonly startCursor: string | null;
+    readonly endCursor: string | null;
+  };
+}
+
+/**
+ * Answers a page by the Relay Cursor Connections spec. `list` names the list with its parent, filter and order: cursors
+ * belong to it. Throws BAD_USER_INPUT for `first` and `last` together or out of range, BAD_CURSOR for a foreign cursor.
+ */
+export async function connection<Row>(
+  cursors: PageCursors,
+  list: string,
+  args: ConnectionArgs,
+  keyOf: (row: Row) => PageKey,
+  read: (slice: Slice) => Promise<KeysetPage<Row>>,
+): Promise<Connection<Row>> {
+  const page = await read({
+    ...pageSize(args),
+    after: args.after == null ? undefined : cursors.decode(list, args.after, 'after'),
+    before: args.before == null ? undefined : cursors.decode(list, args.before, 'before'),
+  });
+  const cursorOf = (row: Row | undefined): string | null =>
+    row === undefined ? null : cursors.encode(list, keyOf(row));
+  return {
+    edges: page.rows.map((node) => ({
+      node,
+      get cursor() {
+        return cursors.encode(list, keyOf(node));
+      },
+    })),
+    pageInfo: {
+      // A resolver may answer a promise; Pothos's shape of PageInfo does not say so.
+      get hasNextPage() {
+        return page.hasNext() as unknown as boolean;
+      },
+      get hasPreviousPage() {
+        return page.hasPrevious() as unknown as boolean;
+      },
+      get startCursor() {
+        return cursorOf(page.rows[0]);
+      },
+      get endCursor() {
+        return cursorOf(page.rows.at(-1));
+      },
+    },
+  };
+}
+
+function pageSize({ first, last }: ConnectionArgs): { count: number; fromEnd: boolean } {
+  if (first != null && last != null) throw badInput('last', 'Give `first` or `last`, not both.');
+  const field = last == null ? 'first' : 'last';
+  const count = first ?? last ?? DEFAULT_PAGE;
+  if (count < 0 || count > MAX_PAGE) {
+    throw badInput(field, `\`${field}\` takes 0 to ${String(MAX_PAGE)}: page on with the cursors.`);
+  }
+  return { count, fromEnd: last != null };
+}
+
+/** The cost of a connection: its page size times what one row costs. */
+export const connectionComplexity = ({
+  first,
+  last,
+}: ConnectionArgs): { field: number; multiplier: number } => ({
+  field: 1,
+  multiplier: Math.min(Math.max(first ?? last ?? DEFAULT_PAGE, 1), MAX_PAGE),
+});

@@ -1,0 +1,107 @@
+import DataLoader from 'dataloader';
+import { unauthenticated } from '../errors.js';
+import type { Logger } from '../observability/logger.js';
+import type { Authentication, Viewer } from '../viewer.js';
+import type { PageCursors } from './page-cursor.js';
+
+/** What the slices offer to resolvers. Each slice adds its own service by declaration merging. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type -- filled by the slices
+export interface Services {}
+
+/** A WebSocket that outlives the requests that come over it. */
+export interface RenewableSocket {
+  /** Goes on with a fresh token of the same user; answers when that runs out. Throws UNAUTHENTICATED, FORBIDDEN. */
+  renew(accessToken: string): Promise<Date>;
+}
+
+export interface ContextParts {
+  readonly authentication: Authentication;
+  readonly services: Services;
+  readonly cursors: PageCursors;
+  readonly logger: Logger;
+  readonly requestId: string;
+  /** Where a client that comes back says it stopped: the event cursor of `Last-Event-ID` (SSE). */
+  readonly lastEventId: string | undefined;
+  /** The socket that the request came over; undefined over HTTP. */
+  readonly socket?: RenewableSocket;
+  /** The client's address, as seen through trusted proxies. */
+  readonly address: string;
+}
+
+/** What resolvers get: one for each request, and one for each event of a subscription. */
+export class Context {
+  /** Identity of what loaders may remember. Replaced when something was written. */
+  cache: object = {};
+
+  constructor(private readonly parts: ContextParts) {}
+
+  get services(): Services {
+    return this.parts.services;
+  }
+  get cursors(): PageCursors {
+    return this.parts.cursors;
+  }
+  get logger(): Logger {
+    return this.parts.logger;
+  }
+  get requestId(): string {
+    return this.parts.requestId;
+  }
+  get address(): string {
+    return this.parts.address;
+  }
+  /** Where a subscription begins: `Last-Event-ID` tells more than the variables that a client began with. */
+  resumeAfter<Options extends { after?: string | null | undefined; last?: number | null | undefined }>(
+    options: Options,
+  ): Options {
+    const { lastEventId } = this.parts;
+    return lastEventId === undefined ? options : { ...options, after: lastEventId, last: null };
+  }
+  get socket(): RenewableSocket | undefined {
+    return this.parts.socket;
+  }
+  get authentication(): Authentication {
+    return this.parts.authentication;
+  }
+
+  get viewer(): Viewer | undefined {
+    return this.parts.authentication.kind === 'viewer' ? this.parts.authentication.viewer : undefined;
+  }
+
+  /** The viewer. Throws UNAUTHENTICATED when signed out. */
+  signedIn(): Viewer {
+    const { authentication } = this.parts;
+    if (authentication.kind === 'viewer') return authentication.viewer;
+    throw authentication.kind === 'refused' ? authentication.error : unauthenticated();
+  }
+
+  /** Awaits a write and forgets what was loaded before it, so that the answer shows what is stored now. */
+  async wrote<T>(write: Promise<T>): Promise<T> {
+    const result = await write;
+    this.cache = {};
+    return result;
+  }
+
+  /** The same viewer with nothing remembered: every event of a subscription is read afresh. */
+  fresh(): Context {
+    return new Context(this.parts);
+  }
+}
+
+/**
+ * Declares a batch loader: within one context, loads of one tick become one call of `load`. `load` answers a value for
+ * each key, in the keys' order. After a mutation the context's cache is replaced and everything is loaded anew.
+ */
+export function defineLoader<Key, Value>(
+  load: (keys: readonly Key[], ctx: Context) => Promise<readonly Value[]>,
+): (ctx: Context) => DataLoader<Key, Value> {
+  const loaders = new WeakMap<object, DataLoader<Key, Value>>();
+  return (ctx) => {
+    let loader = loaders.get(ctx.cache);
+    if (loader === undefined) {
+      loader = new DataLoader((keys) => load(keys, ctx));
+      loaders.set(ctx.cache, loader);
+    }
+    return loader;
+  };
+}

@@ -1,0 +1,36 @@
+import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
+import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
+import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
+import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import type { Plugin } from 'graphql-yoga';
+import { limits, tooComplex } from './limits.js';
+
+const refuse = (what: string) => ({
+  onReject: [
+    (): void => {
+      throw tooComplex(what);
+    },
+  ],
+});
+
+/** Refuses documents beyond the limits with QUERY_TOO_COMPLEX, at parsing and validation, on every transport. */
+export const limitPlugins = (): Plugin[] => [
+  maxTokensPlugin({
+    n: limits.tokens,
+    ...refuse(`The document has more than ${String(limits.tokens)} tokens.`),
+  }),
+  maxDepthPlugin({
+    n: limits.depth,
+    flattenFragments: true,
+    ...refuse(`The document nests deeper than ${String(limits.depth)} fields.`),
+  }),
+  maxAliasesPlugin({
+    n: limits.aliases,
+    allowList: [],
+    ...refuse(`The document has more than ${String(limits.aliases)} aliases.`),
+  }),
+  maxDirectivesPlugin({
+    n: limits.directives,
+    ...refuse(`The document has more than ${String(limits.directives)} directives.`),
+  }),
+];

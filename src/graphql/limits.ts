@@ -1,0 +1,34 @@
+import { badInput, ParleyError } from '../errors.js';
+
+/** What one request may ask for. Whatever goes beyond is refused before anything runs. */
+export const limits = {
+  /** Fields selected, weighted by page sizes (plugin-complexity). */
+  complexity: 20_000,
+  depth: 14,
+  /** Aliases in one document. */
+  aliases: 60,
+  /** Lexical tokens in one document. */
+  tokens: 4000,
+  directives: 50,
+  /** Ids in one `nodes`. */
+  nodes: 100,
+  /** Bytes of a JSON request body. */
+  bodyBytes: 1024 * 1024,
+  /** Files in one multipart request. */
+  filesPerRequest: 50,
+  /** Bytes of one WebSocket message from a client; a larger one closes the socket with 1009. */
+  frameBytes: 256 * 1024,
+  /** Operations under way on one socket. */
+  socketOperations: 100,
+  /** Milliseconds for ConnectionInit to arrive. */
+  connectionInitMs: 10_000,
+} as const;
+
+export const tooComplex = (what: string): ParleyError =>
+  new ParleyError('QUERY_TOO_COMPLEX', `${what} Ask for less at once: fewer fields, smaller pages.`);
+
+export const complexityError = (_kind: unknown, { complexity }: { complexity: number }): Error =>
+  tooComplex(`The operation costs ${String(complexity)}, the limit is ${String(limits.complexity)}.`);
+
+export const tooManyNodes = (): ParleyError =>
+  badInput('ids', `\`ids\` takes ${String(limits.nodes)} ids at most.`);

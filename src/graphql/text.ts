@@ -1,0 +1,10 @@
+import { z } from 'zod';
+
+/**
+ * Text that can be stored as it came. Postgres takes no NUL, and half of a surrogate pair, which JSON can spell, has no
+ * form in UTF-8.
+ */
+export const text = z.string().refine((value) => !value.includes('\0') && !/\p{Surrogate}/u.test(value), {
+  message: 'Text holds neither NUL nor half of a surrogate pair.',
+  abort: true,
+});

@@ -1,0 +1,55 @@
+import { GraphQLError, type ExecutionResult } from 'graphql';
+import { mapAsyncIterator, type Plugin } from 'graphql-yoga';
+import type { ErrorCode } from '../errors.js';
+import { placeOf, toClientErrors } from '../graphql/errors.js';
+import type { TransportContext } from '../live/execution-plugin.js';
+import { LiveEnd } from '../live/live-events.js';
+
+/** Maps and masks the errors of every answer that leaves over HTTP, streamed ones included, and gives it its status. */
+export function useClientErrors(): Plugin<object, TransportContext> {
+  return {
+    onResultProcess: (hook) => {
+      const { result, serverContext } = hook;
+      const { requestId, logger } = serverContext.parley;
+      const map = (one: ExecutionResult, shown: Shown): ExecutionResult => {
+        if (one.errors === undefined) return one;
+        const causes = one.errors.flatMap((error) =>
+          error.originalError instanceof LiveEnd ? error.originalError.errors : [error],
+        );
+        const errors = toClientErrors(causes, requestId, logger);
+        return { ...one, errors: errors.map((error, i) => shown(error, causes[i])) };
+      };
+      if (Symbol.asyncIterator in result) {
+        const answers = result as AsyncIterable<ExecutionResult>;
+        // Its status was sent with its first byte.
+        hook.setResult(mapAsyncIterator(answers, (one) => map(one, (error) => error)));
+      } else if (!Array.isArray(result)) {
+        hook.setResult(map(result as ExecutionResult, withStatus));
+      }
+    },
+  };
+}
+
+type Shown = (error: GraphQLError, cause: GraphQLError | undefined) => GraphQLError;
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  RATE_LIMITED: 429,
+  FILE_TOO_LARGE: 413,
+  UNAVAILABLE: 503,
+  INTERNAL_SERVER_ERROR: 500,
+};
+
+/**
+ * A request that failed as a whole gets a status (GraphQL over HTTP spec, section 6.4); the error of a field, which has a path,
+ * leaves it at 200. `spec: true` is yoga's mark for "200 where the client asked for application/json".
+ */
+function withStatus(error: GraphQLError, cause: GraphQLError | undefined): GraphQLError {
+  if (error.path !== undefined) return error;
+  const code = error.extensions['code'] as ErrorCode;
+  const engine =
+    code === 'GRAPHQL_PARSE_FAILED' || code === 'GRAPHQL_VALIDATION_FAILED' || code === 'BAD_USER_INPUT';
+  const http = cause?.extensions.http ?? { status: STATUS[code] ?? 400, spec: engine };
+  return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, http } });
+}

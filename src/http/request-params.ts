@@ -1,0 +1,87 @@
+import type { IncomingMessage } from 'node:http';
+import { createGraphQLError, type GraphQLParams, type Plugin } from 'graphql-yoga';
+import type { TransportContext } from '../live/execution-plugin.js';
+
+const JSON_TYPES = /^application\/(graphql-response\+|graphql\+)?json\s*(;|$)/i;
+
+interface NodeContext extends TransportContext {
+  readonly req: IncomingMessage;
+}
+
+/**
+ * Reads the parameters of a GET from its address, and of a POST from its JSON body, of which no more than `limit` bytes are
+ * taken. Other bodies than JSON and multipart are refused with 415: forms and bare documents are ways past a preflight, and no
+ * client needs them. https://graphql.github.io/graphql-over-http/
+ */
+export function useRequestParams(limit: number): Plugin<object, TransportContext> {
+  return {
+    onRequestParse({ request, url, serverContext, setRequestParser }) {
+      if (request.method === 'GET') {
+        setRequestParser(() => paramsOf(url.searchParams));
+      } else if (request.method === 'POST') {
+        const type = request.headers.get('content-type') ?? '';
+        if (type.startsWith('multipart/form-data')) return;
+        if (!JSON_TYPES.test(type)) {
+          throw refusal(415, '`Content-Type` takes application/json, or multipart/form-data for uploads.');
+        }
+        const { req } = serverContext as unknown as NodeContext;
+        setRequestParser(async () => parseBody(await readBody(req, limit)));
+      }
+    },
+  };
+}
+
+function paramsOf(search: URLSearchParams): GraphQLParams {
+  const json = (name: string): Record<string, unknown> | undefined => {
+    const text = search.get(name);
+    return text === null || text === '' ? undefined : (parse(text, `\`${name}\``) as Record<string, unknown>);
+  };
+  const operationName = search.get('operationName');
+  const query = search.get('query');
+  const variables = json('variables');
+  const extensions = json('extensions');
+  return {
+    ...(operationName === null ? {} : { operationName }),
+    ...(query === null ? {} : { query }),
+    ...(variables === undefined ? {} : { variables }),
+    ...(extensions === undefined ? {} : { extensions }),
+  };
+}
+
+async function readBody(req: IncomingMessage, limit: number): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  // The rest of a body that is too large is not awaited, but the request stays, so that it can be answered.
+  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit)
+      throw refusal(
+        413,
+        `A JSON body has ${String(limit)} bytes at most: send files as multipart/form-data.`,
+      );
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size).toString();
+}
+
+function parseBody(text: string): GraphQLParams {
+  const params = parse(text, 'The body');
+  if (params === null || typeof params !== 'object' || Array.isArray(params)) {
+    throw refusal(
+      400,
+      'The body takes one JSON object with `query`, and perhaps `variables` and `operationName`.',
+    );
+  }
+  return params;
+}
+
+function parse(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw refusal(400, `${what} is not valid JSON.`);
+  }
+}
+
+const refusal = (status: number, message: string): Error =>
+  createGraphQLError(message, { extensions: { code: 'BAD_REQUEST', http: { status } } });

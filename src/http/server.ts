@@ -1,0 +1,137 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { YogaServerInstance } from 'graphql-yoga';
+import type { Authenticator } from '../accounts/authentication.js';
+import { newId } from '../db/ids.js';
+import { Context, type ContextParts } from '../graphql/context.js';
+import type { TransportContext } from '../live/execution-plugin.js';
+import type { Logger } from '../observability/logger.js';
+import type { Authentication } from '../viewer.js';
+import type { GraphiQLPage } from './graphiql/page.js';
+import { isEventSource } from './sse-plugin.js';
+import { answerLive, answerReady, type HealthChecks } from './health.js';
+
+/** Milliseconds for the headers of a request to arrive. */
+const HEADERS_MS = 30_000;
+/** Longer than proxies keep idle connections, so that it is they who close them, and no request meets a closing one. */
+const KEEP_ALIVE_MS = 75_000;
+/** Milliseconds for the body of anything but an upload to arrive. */
+const BODY_MS = 30_000;
+
+export interface HttpDeps {
+  readonly yoga: YogaServerInstance<TransportContext, object>;
+  readonly graphiql: GraphiQLPage;
+  /** Answers `/files/…`; false where the address is not its own. */
+  readonly downloads: (req: IncomingMessage, res: ServerResponse) => boolean;
+  readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly authenticator: Authenticator;
+  readonly contextParts: (
+    req: IncomingMessage,
+    authentication: Authentication,
+    requestId: string,
+  ) => ContextParts;
+  readonly health: HealthChecks;
+  readonly isStopping: () => boolean;
+  readonly logger: Logger;
+}
+
+/** The HTTP server: who answers what. */
+export function createHttpServer(deps: HttpDeps): Server {
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_MS,
+      requestTimeout: 0,
+      keepAlive: true,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      noDelay: true,
+    },
+    (req, res) => {
+      const requestId = newId();
+      res.setHeader('x-request-id', requestId);
+      logWhenDone(deps.logger, req, res, requestId);
+      limitBodyTime(req);
+      answer(deps, req, res, requestId).catch((err: unknown) => {
+        deps.logger.error({ err, requestId }, 'request failed');
+        if (res.headersSent) res.destroy();
+        else
+          res
+            .writeHead(500, { 'content-type': 'application/json' })
+            .end('{"code":"INTERNAL_SERVER_ERROR"}\n');
+      });
+    },
+  );
+  server.on('upgrade', (req, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    if (pathOf(req) === '/graphql') deps.upgrade(req, socket, head);
+    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+  });
+  return server;
+}
+
+async function answer(
+  deps: HttpDeps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  requestId: string,
+): Promise<void> {
+  const path = pathOf(req);
+  if (path === '/livez') {
+    answerLive(res);
+  } else if (path === '/readyz') {
+    await answerReady(res, deps.health, deps.isStopping());
+  } else if (path === '/graphql') {
+    if (deps.graphiql.wants(req)) {
+      await deps.graphiql.handle(req, res);
+      return;
+    }
+    const authentication = await authenticate(deps.authenticator, req);
+    await deps.yoga(req, res, { parley: new Context(deps.contextParts(req, authentication, requestId)) });
+  } else if (path === '/') {
+    res.writeHead(307, { location: '/graphql' }).end();
+  } else if (!deps.downloads(req, res)) {
+    res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
+  }
+}
+
+/** A browser's EventSource can set no header, so it may bring its token in the address. */
+function authenticate(authenticator: Authenticator, req: IncomingMessage): Promise<Authentication> {
+  if (req.headers.authorization === undefined && isEventSource(req)) {
+    const token = new URL(req.url ?? '/', 'http://localhost').searchParams.get('token');
+    if (token !== null) return authenticator.fromToken(token);
+  }
+  return authenticator.fromHeader(req.headers.authorization);
+}
+
+const pathOf = (req: IncomingMessage): string => (req.url ?? '/').split('?', 1)[0] ?? '/';
+
+/** An upload may take as long as it likes while its bytes flow; anything else is short. */
+function limitBodyTime(req: IncomingMessage): void {
+  if (req.headers['content-type']?.startsWith('multipart/form-data') === true) return;
+  const timer = setTimeout(() => req.destroy(), BODY_MS);
+  timer.unref();
+  req.once('end', () => {
+    clearTimeout(timer);
+  });
+  req.once('close', () => {
+    clearTimeout(timer);
+  });
+}
+
+/** One line a request, without its query string: that may hold a token or a signature. */
+function logWhenDone(logger: Logger, req: IncomingMessage, res: ServerResponse, requestId: string): void {
+  const start = process.hrtime.bigint();
+  res.once('close', () => {
+    const ms = Number(process.hrtime.bigint() - start) / 1e6;
+    logger.info(
+      {
+        requestId,
+        method: req.method,
+        path: pathOf(req),
+        status: res.statusCode,
+        ms,
+        aborted: !res.writableEnded,
+      },
+      'request',
+    );
+  });
+}

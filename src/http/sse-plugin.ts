@@ -1,0 +1,40 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ExecutionResult } from 'graphql';
+import type { Plugin } from 'graphql-yoga';
+import type { LiveConnections } from '../live/connections.js';
+import type { TransportContext } from '../live/execution-plugin.js';
+import { SseStream } from './sse-stream.js';
+
+const MEDIA_TYPE = 'text/event-stream';
+
+interface NodeContext extends TransportContext {
+  readonly res: ServerResponse;
+}
+
+/** A GET that a browser's EventSource could have sent: it can set no header of its own. */
+export const isEventSource = ({ method, headers }: IncomingMessage): boolean =>
+  method === 'GET' && headers.accept?.includes(MEDIA_TYPE) === true;
+
+/** Answers that keep coming leave as an event stream, whose `id` lines let a client resume. */
+export function useSse(connections: LiveConnections): Plugin<object, TransportContext> {
+  return {
+    onResultProcess(hook) {
+      if (!(Symbol.asyncIterator in hook.result)) return;
+      if (hook.request.headers.get('accept')?.includes(MEDIA_TYPE) !== true) return;
+      const { parley, res } = hook.serverContext as unknown as NodeContext;
+      hook.setResultProcessor((result, fetchApi) => {
+        const stream = new SseStream(result as AsyncIterable<ExecutionResult>, res, parley.viewer);
+        connections.add(stream);
+        stream.once('close', () => connections.delete(stream));
+        res.once('close', () => stream.destroy());
+        return new fetchApi.Response(stream as unknown as BodyInit, {
+          headers: {
+            'content-type': MEDIA_TYPE,
+            'cache-control': 'no-cache, no-transform',
+            'x-accel-buffering': 'no',
+          },
+        });
+      }, MEDIA_TYPE);
+    },
+  };
+}

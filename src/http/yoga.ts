@@ -1,0 +1,67 @@
+import { createYoga, type YogaServerInstance } from 'graphql-yoga';
+import type { Config } from '../config/config.js';
+import { limitPlugins } from '../graphql/limit-plugins.js';
+import { limits } from '../graphql/limits.js';
+import type { LiveConnections } from '../live/connections.js';
+import { useExecution, type TransportContext } from '../live/execution-plugin.js';
+import { schema } from '../schema.js';
+import { usePreflight } from './csrf.js';
+import { useClientErrors } from './error-plugin.js';
+
+import { useMultipart } from './multipart-plugin.js';
+import { useRequestParams } from './request-params.js';
+import { useSse } from './sse-plugin.js';
+
+/** GraphQL over HTTP: POST and GET, multipart requests, SSE by `Accept: text/event-stream`. */
+export function createGraphQL(
+  { corsOrigins, uploads }: Config,
+  connections: LiveConnections,
+): YogaServerInstance<TransportContext, object> {
+  return createYoga<TransportContext>({
+    schema,
+    graphqlEndpoint: '/graphql',
+    // GraphiQL, the landing page and the health check are answered before yoga is asked.
+    graphiql: false,
+    landingPage: false,
+    healthCheckEndpoint: '/livez',
+    // Its own multipart parser reads the whole body into memory; its limit would count uploads too.
+    multipart: false,
+    maxRequestBodySize: false,
+    batching: false,
+    logging: false,
+    maskedErrors: false,
+    cors: corsOptions(corsOrigins),
+    plugins: [
+      usePreflight(),
+      useMultipart({
+        maxFiles: limits.filesPerRequest,
+        maxFieldBytes: limits.bodyBytes,
+        maxFileBytes: uploads.maxBytes,
+      }),
+      useRequestParams(limits.bodyBytes),
+      ...limitPlugins(),
+      useExecution(),
+      useClientErrors(),
+      useSse(connections),
+    ],
+  });
+}
+
+/**
+ * Closed unless origins are configured: no header, so a browser lets no other page read an answer. Asked anew for each request,
+ * because to an origin that is not in a list yoga answers `null`, and that is the name of every sandboxed frame.
+ */
+function corsOptions(origins: readonly string[]) {
+  const any = origins.includes('*');
+  return (request: Request) => {
+    const origin = request.headers.get('origin');
+    if (origin === null || !(any || origins.includes(origin))) return false;
+    return {
+      origin: any ? '*' : [origin, ...origins],
+      credentials: !any,
+      methods: ['GET', 'POST', 'OPTIONS'],
+      exposedHeaders: ['x-request-id'],
+      maxAge: 600,
+    };
+  };
+}

@@ -1,0 +1,281 @@
+import { z } from 'zod';
+import { User, userOf } from '../accounts/accounts.schema.js';
+import type { MessageRow } from '../db/tables.js';
+import { File, presentFiles } from '../files/files.schema.js';
+import { builder } from '../graphql/builder.js';
+import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
+import { defineLoader, type Context } from '../graphql/context.js';
+import { decodeId } from '../graphql/ids.js';
+import { text } from '../graphql/text.js';
+import { idempotencyKey } from '../graphql/idempotency-key.js';
+import { visibleNodes } from '../graphql/visible-nodes.js';
+import { roomEvent, subject } from '../rooms/room-events.schema.js';
+import {
+  eventCursorOf,
+  listCursorDescription,
+  Room,
+  roomOf,
+  viewerReads,
+  writtenCursorDescription,
+} from '../rooms/rooms.schema.js';
+import { timelineKeyset } from './messages.queries.js';
+import { MAX_BODY, MAX_FILES, type MessagesService, type MessageWritten } from './messages.service.js';
+
+declare module '../graphql/context.js' {
+  interface Services {
+    messages: MessagesService;
+  }
+}
+
+const loadMessage = defineLoader((ids: readonly string[], ctx) => ctx.services.messages.messages(ids));
+const loadFileIds = defineLoader((ids: readonly string[], ctx) => ctx.services.messages.fileIds(ids));
+
+/** A message that something refers to. Whoever sees what refers to it sees the message. */
+async function messageOf(ctx: Context, id: string): Promise<MessageRow> {
+  const message = await loadMessage(ctx).load(id);
+  if (message === undefined) throw new Error(`message ${id} is missing`);
+  return message;
+}
+
+const Message = builder.objectRef<MessageRow>('Message');
+
+builder.node(Message, {
+  description: 'What someone said in a room.',
+  id: { resolve: (message) => message.id, description: 'Global id, opaque and URL-safe.' },
+  loadMany: visibleNodes('Message', async (id, ctx) => {
+    const message = await loadMessage(ctx).load(id);
+    return message !== undefined && (await viewerReads(ctx, message.room_id)) ? message : null;
+  }),
+  fields: (t) => ({
+    room: t.field({
+      type: Room,
+      description: 'Where it was said.',
+      resolve: (message, _args, ctx) => roomOf(ctx, message.room_id),
+    }),
+    author: t.field({
+      type: User,
+      description: 'Who said it.',
+      resolve: (message, _args, ctx) => userOf(ctx, message.author_id),
+    }),
+    body: t.exposeString('body', {
+      description:
+        'Plain text as sent, never rewritten. Empty once deleted: a deleted message keeps its place.',
+    }),
+    files: t.field({
+      type: [File],
+      description: 'What was attached, in the order given. Without those deleted since.',
+      resolve: async (message, _args, ctx) => presentFiles(ctx, await loadFileIds(ctx).load(message.id)),
+    }),
+    replyTo: t.field({
+      type: Message,
+      nullable: true,
+      description: 'The message of the same room that this one answers.',
+      resolve: (message, _args, ctx) =>
+        message.reply_to_id === null ? null : messageOf(ctx, message.reply_to_id),
+    }),
+    createdAt: t.field({
+      type: 'DateTime',
+      description: 'When it was posted.',
+      resolve: (message) => message.created_at,
+    }),
+    editedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its body was last changed; null when never.',
+      resolve: (message) => message.edited_at,
+    }),
+    deletedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was deleted; null while it stands.',
+      resolve: (message) => message.deleted_at,
+    }),
+  }),
+});
+
+builder.objectField(Room, 'messages', (t) =>
+  t.connection(
+    {
+      type: Message,
+      nullable: true,
+      description:
+        "The room's timeline in log order, oldest first: `last: 50`, then `before`. Replies are in it; threads, once there are any, will not be. Null for those who are no members.",
+      complexity: connectionComplexity,
+      resolve: async (room, args: ConnectionArgs, ctx) => {
+        if (!(await viewerReads(ctx, room.id))) return null;
+        const page = await connection(
+          ctx.cursors,
+          `messages ${room.id}`,
+          args,
+          timelineKeyset.keyOf,
+          (slice) => ctx.services.messages.timeline(room.id, slice),
+        );
+        return { ...page, room };
+      },
+    },
+    {
+      name: 'MessageConnection',
+      description: "A page of a room's timeline.",
+      fields: (c) => ({
+        totalCount: c.int({
+          description: 'All messages of the room, deleted ones among them: they keep their place.',
+          resolve: ({ room }) => room.message_count,
+        }),
+        eventCursor: c.string({
+          description: listCursorDescription,
+          resolve: ({ room }) => eventCursorOf(room),
+        }),
+      }),
+    },
+    { name: 'MessageEdge', description: 'A message in a page.' },
+  ),
+);
+
+const body = text.max(MAX_BODY, `A message has ${String(MAX_BODY)} characters at most.`);
+
+const PostMessageInput = builder.inputType('PostMessageInput', {
+  description: 'A new message.',
+  fields: (t) => ({
+    roomId: t.id({ required: true, description: 'Id of a room that you are in.' }),
+    body: t.string({
+      required: true,
+      validate: body,
+      description: 'Plain text. May be empty only with files.',
+    }),
+    replyToId: t.id({ description: 'Id of a message of the same room.' }),
+    fileIds: t.idList({
+      validate: z
+        .array(z.string())
+        .max(MAX_FILES, `A message has ${String(MAX_FILES)} files at most.`)
+        .refine((ids) => new Set(ids).size === ids.length, 'Each file is attached once.')
+        .nullish(),
+      description: `Ids of files of the same room, ${String(MAX_FILES)} at most.`,
+    }),
+    idempotencyKey: t.string({
+      validate: idempotencyKey,
+      description:
+        'Per user: the same key and input answers the first outcome again; with other input it is CONFLICT.',
+    }),
+  }),
+});
+
+const EditMessageInput = builder.inputType('EditMessageInput', {
+  description: 'A new body for a message.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'Id of a message that you wrote.' }),
+    body: t.string({
+      required: true,
+      validate: body,
+      description: 'Plain text. May be empty only with files.',
+    }),
+  }),
+});
+
+const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
+  description: 'The message to delete.',
+  fields: (t) => ({ messageId: t.id({ required: true, description: 'Id of the message.' }) }),
+});
+
+const payload = (name: string, description: string) =>
+  builder.objectRef<MessageWritten>(name).implement({
+    description,
+    fields: (t) => ({
+      message: t.field({
+        type: Message,
+        description: 'The message as it is now.',
+        resolve: (written, _args, ctx) => messageOf(ctx, written.messageId),
+      }),
+      eventCursor: t.string({
+        description: writtenCursorDescription,
+        resolve: (written) => written.eventCursor,
+      }),
+    }),
+  });
+
+const PostMessagePayload = payload('PostMessagePayload', 'The message that was posted.');
+const EditMessagePayload = payload('EditMessagePayload', 'The message that was changed.');
+const DeleteMessagePayload = payload('DeleteMessagePayload', 'The message that was deleted.');
+
+builder.mutationFields((t) => ({
+  postMessage: t.field({
+    type: PostMessagePayload,
+    nullable: true,
+    description: 'Posts a message. Answered once it is stored durably.',
+    args: { input: t.arg({ type: PostMessageInput, required: true, description: 'The message.' }) },
+    resolve: (_root, { input }, ctx) => {
+      const viewer = ctx.signedIn();
+      return ctx.wrote(
+        ctx.services.messages.post(viewer.id, {
+          roomId: decodeId('Room', input.roomId, 'input.roomId'),
+          body: input.body,
+          replyToId: input.replyToId == null ? null : decodeId('Message', input.replyToId, 'input.replyToId'),
+          fileIds: (input.fileIds ?? []).map((id, i) => decodeId('File', id, `input.fileIds.${String(i)}`)),
+          idempotencyKey: input.idempotencyKey ?? null,
+        }),
+      );
+    },
+  }),
+  editMessage: t.field({
+    type: EditMessagePayload,
+    nullable: true,
+    description: "Changes the body of one's own message. The same body again changes nothing.",
+    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The change.' }) },
+    resolve: (_root, { input }, ctx) => {
+      const viewer = ctx.signedIn();
+      const messageId = decodeId('Message', input.messageId, 'input.messageId');
+      return ctx.wrote(ctx.services.messages.edit(viewer.id, messageId, input.body));
+    },
+  }),
+  deleteMessage: t.field({
+    type: DeleteMessagePayload,
+    nullable: true,
+    description: 'Empties a message; its place in the timeline stays. For its author, owners and moderators.',
+    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'The message.' }) },
+    resolve: (_root, { input }, ctx) => {
+      const viewer = ctx.signedIn();
+      const messageId = decodeId('Message', input.messageId, 'input.messageId');
+      return ctx.wrote(ctx.services.messages.delete(viewer.id, messageId));
+    },
+  }),
+}));
+
+for (const [name, description] of [
+  ['MessageAdded', 'A message was posted.'],
+  ['MessageEdited', 'The body of a message was changed.'],
+  ['MessageDeleted', 'A message was deleted: its place stays, empty.'],
+] as const) {
+  const ref = roomEvent(name, description);
+  builder.objectField(ref, 'message', (t) =>
+    t.field({
+      type: Message,
+      description: 'The message as it is when the event is sent.',
+      resolve: (event, _args, ctx) => messageOf(ctx, subject(event.message_id, event)),
+    }),
+  );
+  if (name === 'MessageAdded') {
+    builder.subscriptionField('messageAdded', (t) =>
+      t.field({
+        type: ref,
+        description:
+          'New messages of a room. Always pass `after` (MessageConnection.eventCursor at first) where nothing may be missed: this feed sends no Checkpoint.',
+        args: {
+          roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
+          after: t.arg.string({
+            description: 'An event cursor of this room: first what was missed, then live.',
+          }),
+        },
+        subscribe: (_root, { roomId, after }, ctx) =>
+          ctx.services.rooms.watch(
+            ctx.signedIn().id,
+            decodeId('Room', roomId, 'roomId'),
+            ctx.resumeAfter({
+              after,
+              only: 'MESSAGE_ADDED',
+            }),
+          ),
+        // `only` leaves no other kind.
+        resolve: (event) => event as Extract<typeof event, { kind: 'MESSAGE_ADDED' }>,
+      }),
+    );
+  }
+}

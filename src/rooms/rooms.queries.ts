@@ -1,0 +1,198 @@
+import { sql } from 'kysely';
+import type { Database, Trx } from '../db/database.js';
+import { mergePages, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import type { MembershipRow, RoomRole, RoomRow, RoomVisibility, Tables } from '../db/tables.js';
+
+/** The room and the user's role in it, the room's row locked until `trx` ends. Writers of one room queue here. */
+export async function lockRoom(
+  trx: Trx,
+  roomId: string,
+  userId: string,
+): Promise<{ room: RoomRow; role: RoomRole | undefined } | undefined> {
+  const room = await trx
+    .selectFrom('rooms')
+    .selectAll()
+    .where('id', '=', roomId)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (room === undefined) return undefined;
+  // A statement of its own: it must see what the writers before us committed while we waited for the lock.
+  const membership = await membershipOf(trx, roomId, userId);
+  return { room, role: membership?.role };
+}
+
+export async function membershipOf(
+  db: Database | Trx,
+  roomId: string,
+  userId: string,
+): Promise<MembershipRow | undefined> {
+  return db
+    .selectFrom('memberships')
+    .selectAll()
+    .where('room_id', '=', roomId)
+    .where('user_id', '=', userId)
+    .executeTakeFirst();
+}
+
+/** Answers in the order of `ids`. */
+export async function roomsByIds(db: Database, ids: readonly string[]): Promise<(RoomRow | undefined)[]> {
+  const rows = await db.selectFrom('rooms').selectAll().where('id', 'in', ids).execute();
+  const byId = new Map(rows.map((row) => [row.id, row]));
+  return ids.map((id) => byId.get(id));
+}
+
+export async function roomIdBySlug(db: Database, slug: string): Promise<string | undefined> {
+  const row = await db.selectFrom('rooms').select('id').where('slug', '=', slug).executeTakeFirst();
+  return row?.id;
+}
+
+/** Answers in the order of `pairs`. */
+export async function memberships(
+  db: Database,
+  pairs: readonly { roomId: string; userId: string }[],
+): Promise<(MembershipRow | undefined)[]> {
+  const rows = await db
+    .selectFrom('memberships')
+    .selectAll()
+    .where((eb) =>
+      eb(
+        eb.refTuple('room_id', 'user_id'),
+        'in',
+        pairs.map(({ roomId, userId }) => eb.tuple(roomId, userId)),
+      ),
+    )
+    .execute();
+  const byPair = new Map(rows.map((row) => [`${row.room_id}:${row.user_id}`, row]));
+  return pairs.map(({ roomId, userId }) => byPair.get(`${roomId}:${userId}`));
+}
+
+export const membersKeyset: Keyset<Tables, 'memberships', MembershipRow> = {
+  columns: ['memberships.joined_seq'],
+  direction: 'asc',
+  keyOf: (row) => [row.joined_seq],
+};
+
+export async function membersPage(
+  db: Database,
+  roomId: string,
+  slice: Slice,
+): Promise<KeysetPage<MembershipRow>> {
+  return readPage(
+    db.selectFrom('memberships').selectAll().where('room_id', '=', roomId),
+    membersKeyset,
+    slice,
+  );
+}
+
+export interface RoomFilter {
+  readonly joined?: boolean | null | undefined;
+  readonly visibility?: RoomVisibility | null | undefined;
+  readonly nameContains?: string | null | undefined;
+}
+
+export const roomsKeyset: Keyset<Tables, 'rooms', RoomRow> = {
+  columns: ['rooms.slug'],
+  direction: 'asc',
+  keyOf: (row) => [row.slug],
+};
+
+/** Public rooms and those that the user is in, by slug. */
+export async function roomsPage(
+  db: Database,
+  userId: string,
+  { joined, visibility, nameContains }: RoomFilter,
+  slice: Slice,
+): Promise<KeysetPage<RoomRow>> {
+  const mine = sql<boolean>`rooms.id in (select m.room_id from memberships m where m.user_id = ${userId})`;
+  const theirs = sql<boolean>`not exists (select from memberships m where m.room_id = rooms.id and m.user_id = ${userId})`;
+  let all = db.selectFrom('rooms').selectAll('rooms');
+  if (nameContains != null) all = all.where('name', 'ilike', containing(nameContains));
+  if (visibility != null) all = all.where('visibility', '=', visibility);
+  if (joined === true) return readPage(all.where(mine), roomsKeyset, slice);
+
+  let open = all.where('visibility', '=', 'PUBLIC');
+  if (joined === false) open = open.where(theirs);
+  if (joined === false || visibility === 'PUBLIC') return readPage(open, roomsKeyset, slice);
+
+  // Each by its own index, or all the private rooms of others would be walked over to find the few that are the user's.
+  const closed = all.where('visibility', '=', 'PRIVATE').where(mine);
+  if (visibility === 'PRIVATE') return readPage(closed, roomsKeyset, slice);
+  const [publicRooms, privateRooms] = await Promise.all([
+    readPage(open, roomsKeyset, slice),
+    readPage(closed, roomsKeyset, slice),
+  ]);
+  return mergePages(publicRooms, privateRooms, bySlug, slice);
+}
+
+/** Slugs are ASCII and collate "C". */
+const bySlug = (a: RoomRow, b: RoomRow): number => (a.slug < b.slug ? -1 : 1);
+
+const containing = (text: string): string => `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
+
+/** Undefined, with nothing written, when the slug is taken. */
+export async function insertRoom(
+  trx: Trx,
+  room: Pick<RoomRow, 'id' | 'slug' | 'name' | 'topic' | 'visibility' | 'tag'>,
+): Promise<string | undefined> {
+  const row = await trx
+    .insertInto('rooms')
+    .values({ ...room, last_tag: room.tag })
+    .onConflict((oc) => oc.doNothing())
+    .returning('id')
+    .executeTakeFirst();
+  return row?.id;
+}
+
+export async function insertMembership(trx: Trx, membership: MembershipRow): Promise<void> {
+  await trx.insertInto('memberships').values(membership).execute();
+}
+
+export async function updateRole(trx: Trx, roomId: string, userId: string, role: RoomRole): Promise<void> {
+  await trx
+    .updateTable('memberships')
+    .set({ role })
+    .where('room_id', '=', roomId)
+    .where('user_id', '=', userId)
+    .execute();
+}
+
+export async function deleteMembership(trx: Trx, roomId: string, userId: string): Promise<void> {
+  await trx.deleteFrom('memberships').where('room_id', '=', roomId).where('user_id', '=', userId).execute();
+}
+
+export async function countOwners(trx: Trx, roomId: string): Promise<number> {
+  const { count } = await trx
+    .selectFrom('memberships')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('room_id', '=', roomId)
+    .where('role', '=', 'OWNER')
+    .executeTakeFirstOrThrow();
+  return count;
+}
+
+export async function wasRemoved(trx: Trx, roomId: string, userId: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('removals')
+    .select('user_id')
+    .where('room_id', '=', roomId)
+    .where('user_id', '=', userId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export async function recordRemoval(trx: Trx, roomId: string, userId: string): Promise<void> {
+  await trx
+    .insertInto('removals')
+    .values({ room_id: roomId, user_id: userId })
+    .onConflict((oc) => oc.doNothing())
+    .execute();
+}
+
+export async function forgetRemoval(trx: Trx, roomId: string, userId: string): Promise<void> {
+  await trx.deleteFrom('removals').where('room_id', '=', roomId).where('user_id', '=', userId).execute();
+}
+
+export async function userExists(db: Database | Trx, userId: string): Promise<boolean> {
+  const row = await db.selectFrom('users').select('id').where('id', '=', userId).executeTakeFirst();
+  return row !== undefined;
+}

@@ -1,0 +1,237 @@
+import { User, userOf } from '../accounts/accounts.schema.js';
+import type { MembershipRow, RoomRow } from '../db/tables.js';
+import { encodeEventCursor } from '../events/event-cursor.js';
+import { builder } from '../graphql/builder.js';
+import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
+import { defineLoader, type Context } from '../graphql/context.js';
+import { decodeId } from '../graphql/ids.js';
+import { text } from '../graphql/text.js';
+import { visibleNodes } from '../graphql/visible-nodes.js';
+import { canRead, canSee } from './rooms.policy.js';
+import { membersKeyset, roomsKeyset } from './rooms.queries.js';
+import type { RoomsService } from './rooms.service.js';
+
+declare module '../graphql/context.js' {
+  interface Services {
+    rooms: RoomsService;
+  }
+}
+
+const loadRoom = defineLoader((ids: readonly string[], ctx) => ctx.services.rooms.rooms(ids));
+
+/** Keys are `room id:user id`. */
+const loadMembership = defineLoader((keys: readonly string[], ctx) =>
+  ctx.services.rooms.memberships(
+    keys.map((key) => {
+      const [roomId = '', userId = ''] = key.split(':');
+      return { roomId, userId };
+    }),
+  ),
+);
+
+/** A room that something refers to. Whoever sees what refers to it sees the room. */
+export async function roomOf(ctx: Context, id: string): Promise<RoomRow> {
+  const room = await loadRoom(ctx).load(id);
+  if (room === undefined) throw new Error(`room ${id} is missing`);
+  return room;
+}
+
+export const membershipOf = (
+  ctx: Context,
+  roomId: string,
+  userId: string,
+): Promise<MembershipRow | undefined> => loadMembership(ctx).load(`${roomId}:${userId}`);
+
+/** Whether the viewer may read what is in the room: its members, messages, files and events. */
+export async function viewerReads(ctx: Context, roomId: string): Promise<boolean> {
+  if (ctx.viewer === undefined) return false;
+  return canRead((await membershipOf(ctx, roomId, ctx.viewer.id))?.role);
+}
+
+/** The room, or null where there is none or the viewer may not see it. */
+export async function visibleRoom(ctx: Context, id: string): Promise<RoomRow | null> {
+  if (ctx.viewer === undefined) return null;
+  const [room, membership] = await Promise.all([
+    loadRoom(ctx).load(id),
+    membershipOf(ctx, id, ctx.viewer.id),
+  ]);
+  return room !== undefined && canSee(room, membership?.role) ? room : null;
+}
+
+/** Where the room's log stood when its row was read, which was before any page of the room was. */
+export const eventCursorOf = (room: RoomRow): string =>
+  encodeEventCursor({ roomId: room.id, seq: room.last_seq, tag: room.last_tag });
+
+export const writtenCursorDescription =
+  "The place in the room's log of what was written: it tells one's own echo.";
+
+export const listCursorDescription =
+  'Where the log stood just before this page was read. Subscribe with `after:` the oldest one you hold of a list: nothing falls between; what is already in the list may come again, so merge by id.';
+
+export const RoomVisibilityEnum = builder.enumType('RoomVisibility', {
+  description: 'Who sees a room.',
+  values: {
+    PUBLIC: { description: 'Anyone signed in sees it and may join; what is in it is for members.' },
+    PRIVATE: { description: 'It does not exist for those outside it; owners and moderators add members.' },
+  } as const,
+});
+
+export const RoomRoleEnum = builder.enumType('RoomRole', {
+  description: 'What a member may do.',
+  values: {
+    OWNER: { description: 'All that moderators may, and add, change and remove members of any role.' },
+    MODERATOR: { description: 'Add and remove plain members, delete messages and files of others.' },
+    MEMBER: { description: 'Read, post, upload; edit and delete what is their own.' },
+  } as const,
+});
+
+export const Room = builder.objectRef<RoomRow>('Room');
+export const RoomMember = builder.objectRef<MembershipRow>('RoomMember');
+
+builder.node(Room, {
+  description:
+    'A place for messages and files. Anyone signed in sees a public room; what is in it is for its members.',
+  id: { resolve: (room) => room.id, description: 'Global id, opaque and URL-safe.' },
+  loadMany: visibleNodes('Room', (id, ctx) => visibleRoom(ctx, id)),
+  fields: (t) => ({
+    slug: t.exposeString('slug', { description: 'Unique short name for addresses: `a-z`, `0-9` and `-`.' }),
+    name: t.exposeString('name', { description: 'The name that people read.' }),
+    topic: t.exposeString('topic', { nullable: true, description: 'What it is about.' }),
+    visibility: t.expose('visibility', { type: RoomVisibilityEnum, description: 'Who sees it.' }),
+    createdAt: t.field({
+      type: 'DateTime',
+      description: 'When it was made.',
+      resolve: (room) => room.created_at,
+    }),
+    eventCursor: t.string({
+      description:
+        "Where the room's log ends now. Changes with every answer, so never read it from a client's cache beside a list: the list carries its own.",
+      resolve: eventCursorOf,
+    }),
+    viewerMembership: t.field({
+      type: RoomMember,
+      nullable: true,
+      description: "The viewer's own membership; null when the viewer is no member.",
+      resolve: async (room, _args, ctx) =>
+        ctx.viewer === undefined ? null : ((await membershipOf(ctx, room.id, ctx.viewer.id)) ?? null),
+    }),
+    members: t.connection(
+      {
+        type: RoomMember,
+        nullable: true,
+        description: 'By joinedAt, oldest first. Null for those who are no members.',
+        complexity: connectionComplexity,
+        resolve: async (room, args: ConnectionArgs, ctx) => {
+          if (!(await viewerReads(ctx, room.id))) return null;
+          const page = await connection(
+            ctx.cursors,
+            `members ${room.id}`,
+            args,
+            membersKeyset.keyOf,
+            (slice) => ctx.services.rooms.membersPage(room.id, slice),
+          );
+          return { ...page, room };
+        },
+      },
+      {
+        name: 'RoomMemberConnection',
+        description: "A page of a room's members.",
+        fields: (c) => ({
+          totalCount: c.int({
+            description: 'All members of the room.',
+            resolve: ({ room }) => room.member_count,
+          }),
+          eventCursor: c.string({
+            description: listCursorDescription,
+            resolve: ({ room }) => eventCursorOf(room),
+          }),
+        }),
+      },
+      { name: 'RoomMemberEdge', description: 'A member in a page.' },
+    ),
+  }),
+});
+
+builder.node(RoomMember, {
+  description: 'A membership. Its id is the same each time the same user joins the same room.',
+  id: {
+    resolve: (member) => `${member.room_id}:${member.user_id}`,
+    description: 'Global id, opaque and URL-safe.',
+  },
+  loadMany: visibleNodes('RoomMember', async (id, ctx) => {
+    const [roomId = '', userId = ''] = id.split(':');
+    return (await viewerReads(ctx, roomId)) ? membershipOf(ctx, roomId, userId) : null;
+  }),
+  fields: (t) => ({
+    room: t.field({
+      type: Room,
+      description: 'The room.',
+      resolve: (member, _args, ctx) => roomOf(ctx, member.room_id),
+    }),
+    user: t.field({
+      type: User,
+      description: 'Who is a member.',
+      resolve: (member, _args, ctx) => userOf(ctx, member.user_id),
+    }),
+    role: t.expose('role', { type: RoomRoleEnum, description: 'What they may do.' }),
+    joinedAt: t.field({
+      type: 'DateTime',
+      description: 'When they joined.',
+      resolve: (member) => member.joined_at,
+    }),
+  }),
+});
+
+const RoomFilterInput = builder.inputType('RoomFilter', {
+  description: 'All that is given must hold.',
+  fields: (t) => ({
+    joined: t.boolean({
+      description: 'true: rooms that the viewer is in; false: public rooms that they are not in.',
+    }),
+    visibility: t.field({ type: RoomVisibilityEnum, description: 'Only rooms of this visibility.' }),
+    nameContains: t.string({
+      validate: text.max(100, 'A part of a name has 100 characters at most.').nullish(),
+      description: 'Part of the name, in any case. Scans what the rest of the filter leaves.',
+    }),
+  }),
+});
+
+builder.queryFields((t) => ({
+  room: t.field({
+    type: Room,
+    nullable: true,
+    description: 'The room with this id; null where there is none or the viewer may not see it.',
+    args: { id: t.arg.id({ required: true, description: 'Id of a Room.' }) },
+    resolve: (_root, { id }, ctx) => visibleRoom(ctx, decodeId('Room', id, 'id')),
+  }),
+  roomBySlug: t.field({
+    type: Room,
+    nullable: true,
+    description: 'The room with this slug; null where there is none or the viewer may not see it.',
+    args: { slug: t.arg.string({ required: true, validate: text, description: 'The slug.' }) },
+    resolve: async (_root, { slug }, ctx) => {
+      if (ctx.viewer === undefined) return null;
+      const id = await ctx.services.rooms.roomIdBySlug(slug);
+      return id === undefined ? null : visibleRoom(ctx, id);
+    },
+  }),
+  rooms: t.connection(
+    {
+      type: Room,
+      nullable: true,
+      description: "Public rooms and the viewer's own, by slug.",
+      complexity: connectionComplexity,
+      args: { filter: t.arg({ type: RoomFilterInput, description: 'Only rooms like this.' }) },
+      resolve: (_root, { filter, ...args }, ctx) => {
+        const viewer = ctx.signedIn();
+        const { joined, visibility, nameContains } = filter ?? {};
+        const list = `rooms ${viewer.id} ${JSON.stringify([joined, visibility, nameContains])}`;
+        return connection(ctx.cursors, list, args, roomsKeyset.keyOf, (slice) =>
+          ctx.services.rooms.roomsPage(viewer.id, filter ?? {}, slice),
+        );
+      },
+    },
+    { name: 'RoomConnection', description: 'A page of rooms.' },
+    { name: 'RoomEdge', description: 'A room in a page.' },
+  ),
+}));

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import {
+  getOperationAST,
+  GraphQLError,
+  OperationTypeNode,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type FormattedExecutionResult,
+  type GraphQLSchema,
+} from 'graphql';
+import { handleProtocols, makeServer, type ConnectionInitMessage, type Server } from 'graphql-ws';
+import type { YogaServerInstance } from 'graphql-yoga';
+import { WebSocketServer } from 'ws';
+import type { Authenticator } from '../accounts/authentication.js';
+import { forbidden, ParleyError, unauthenticated } from '../errors.js';
+import { Context, type ContextParts } from '../graphql/context.js';
+import { toClientErrors } from '../graphql/errors.js';
+import { limits } from '../graphql/limits.js';
+import type { LiveConnections } from '../live/connections.js';
+import type { TransportContext } from '../live/execution-plugin.js';
+import { LiveEnd } from '../live/live-events.js';
+import type { Logger } from '../observability/logger.js';
+import type { Authentication } from '../viewer.js';
+import { LiveSocket, type SocketExtra } from './socket.js';
+
+export interface SocketServerDeps {
+  readonly yoga: YogaServerInstance<TransportContext, object>;
+  readonly authenticator: Authenticator;
+  readonly connections: LiveConnections;
+  readonly logger: Logger;
+  /** What a context needs beside who is asking. */
+  readonly contextParts: (request: IncomingMessage, authentication: Authentication) => ContextParts;
+}
+
+/** graphql-transport-ws at `/graphql`, on graphql-ws's core. https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md */
+export class SocketServer {
+  private readonly server = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.frameBytes,
+    handleProtocols: (protocols) => handleProtocols(protocols),
+  });
+  private readonly core: Server<SocketExtra>;
+
+  constructor(private readonly deps: SocketServerDeps) {
+    this.core = this.makeCore();
+  }
+
+  /** Takes over an HTTP connection that asked for a WebSocket. */
+  upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
+    this.server.handleUpgrade(request, connection, head, (ws) => {
+      const socket = new LiveSocket(ws, this.deps.logger);
+      this.deps.connections.add(socket);
+      socket.open(this.core, request, () => {
+        this.deps.connections.delete(socket);
+      });
+    });
+  }
+
+  private makeCore(): Server<SocketExtra> {
+    return makeServer<ConnectionInitMessage['payload'], SocketExtra>({
+      connectionInitWaitTimeout: limits.connectionInitMs,
+      execute: (args) => enveloped(args).execute(args),
+      subscribe: (args) => enveloped(args).subscribe(args),
+
+      onConnect: async ({ connectionParams, extra }) => {
+        const authentication = await this.authenticate(connectionParams, extra.request);
+        if (authentication.kind === 'none') return true;
+        if (authentication.kind === 'refused') return false;
+        const { viewer } = authentication;
+        // Before the look whether the sign-in goes on: its end is heard of from here on.
+        extra.socket.authenticate(viewer);
+        return this.deps.connections.isLive(viewer);
+      },
+
+      onSubscribe: async ({ subscriptions, extra }, _id, payload) => {
+        const context = this.context(extra);
+        if (Object.keys(subscriptions).length > limits.socketOperations) {
+          const message = `A socket carries ${String(limits.socketOperations)} operations at once.`;
+          return toClientErrors(
+            [new ParleyError('RATE_LIMITED', message, { retryAfter: 1 })],
+            context.requestId,
+            this.deps.logger,
+          );
+        }
+        const { parse, validate, contextFactory, execute, subscribe, schema } = this.deps.yoga.getEnveloped({
+          parley: context,
+        }) as Enveloped;
+        try {
+          const document = parse(payload.query);
+          const invalid = validate(schema, document);
+          if (invalid.length > 0) return toClientErrors(invalid, context.requestId, this.deps.logger);
+          return {
+            schema,
+            document,
+            operationName: payload.operationName,
+            variableValues: payload.variables,
+            contextValue: await contextFactory(),
+            rootValue: { execute, subscribe },
+          };
+        } catch (error) {
+          return toClientErrors([error], context.requestId, this.deps.logger);
+        }
+      },
+
+      // A subscription that cannot begin is told why by `error`, like one that ends.
+      onOperation: (_ctx, _id, _payload, args, result) =>
+        isRefusedSubscription(args, result) ? failing(result.errors ?? []) : undefined,
+
+      onNext: ({ extra }, _id, _payload, _args, { errors, ...rest }) => {
+        if (errors === undefined) return undefined;
+        const shown = toClientErrors(errors, this.context(extra).requestId, this.deps.logger);
+        return { ...rest, errors: shown.map((error) => error.toJSON()) } as FormattedExecutionResult;
+      },
+
+      onError: ({ extra }, _id, _payload, errors) => {
+        const causes = errors.flatMap((error) =>
+          error instanceof GraphQLError && error.originalError instanceof LiveEnd
+            ? error.originalError.errors
+            : [error],
+        );
+        return toClientErrors(causes, this.context(extra).requestId, this.deps.logger).map((e) => e.toJSON());
+      },
+    });
+  }
+
+  /** From connectionParams, or from the `token` of the address for clients that can do no other. */
+  private async authenticate(
+    params: Readonly<Record<string, unknown>> | undefined,
+    request: IncomingMessage,
+  ): Promise<Authentication> {
+    const header = params?.['authorization'] ?? params?.['Authorization'];
+    if (typeof header === 'string') return this.deps.authenticator.fromHeader(header);
+    const token = new URL(request.url ?? '/', 'http://localhost').searchParams.get('token');
+    return token === null ? { kind: 'none' } : this.deps.authenticator.fromToken(token);
+  }
+
+  /** The token's user must be the one who is connected: what they subscribed to was checked for them. */
+  private async renew(socket: LiveSocket, accessToken: string): Promise<Date> {
+    const authentication = await this.deps.authenticator.fromToken(accessToken);
+    if (authentication.kind === 'refused') throw authentication.error;
+    if (authentication.kind === 'none' || !(await this.deps.connections.isLive(authentication.viewer))) {
+      throw unauthenticated('The sign-in of this access token was ended: sign in again.');
+    }
+    const { viewer } = authentication;
+    if (socket.viewer?.id !== viewer.id) {
+      throw forbidden('A connection goes on with tokens of the user that it began with: open another one.');
+    }
+    socket.authenticate(viewer);
+    // Its end may have been told between the look and this, when the socket did not yet belong to it.
+    if (!(await this.deps.connections.isLive(viewer))) socket.expire();
+    return new Date(viewer.tokenExpiresAt);
+  }
+
+  private context({ request, socket }: SocketExtra): Context {
+    const { viewer } = socket;
+    return new Context({
+      ...this.deps.contextParts(
+        request,
+        viewer === undefined ? { kind: 'none' } : { kind: 'viewer', viewer },
+      ),
+      // A socket that comes back says in `after` where it stopped.
+      lastEventId: undefined,
+      socket: { renew: (accessToken) => this.renew(socket, accessToken) },
+    });
+  }
+}
+
+/** Yoga's functions with its plugins around them; its own types say `any`. */
+interface Enveloped {
+  readonly schema: GraphQLSchema;
+  readonly parse: (source: string) => DocumentNode;
+  readonly validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
+  readonly contextFactory: () => unknown;
+  readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
+  readonly subscribe: (
+    args: ExecutionArgs,
+  ) => Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>>;
+}
+
+const enveloped = (args: ExecutionArgs) => args.rootValue as Pick<Enveloped, 'execute' | 'subscribe'>;
+
+function isRefusedSubscription(args: ExecutionArgs, result: unknown): result is ExecutionResult {
+  return (
+    getOperationAST(args.document, args.operationName)?.operation === OperationTypeNode.SUBSCRIPTION &&
+    result !== null &&
+    typeof result === 'object' &&
+    !(Symbol.asyncIterator in result)
+  );
+}
+
+/** A subscription that fails at once. */
+const failing = (errors: readonly GraphQLError[]): AsyncIterableIterator<ExecutionResult> => ({
+  next: () => Promise.reject(new LiveEnd(errors)),
+  [Symbol.asyncIterator]() {
+    return this;
+  },
+});

@@ -1,0 +1,199 @@
+import type { IncomingMessage } from 'node:http';
+import type { Server } from 'graphql-ws';
+import type { RawData, WebSocket } from 'ws';
+import { isOutage } from '../db/outage.js';
+import type { LiveConnection } from '../live/connections.js';
+import { callAt } from '../live/long-timer.js';
+import type { Logger } from '../observability/logger.js';
+import type { Viewer } from '../viewer.js';
+import { CLOSE, type Close } from './close-codes.js';
+
+/** Between pings; one that is not answered before the next ends the socket. */
+const PING_MS = 12_000;
+/** A reader that takes nothing for this long while data waits is let go. */
+const STALLED_MS = 30_000;
+
+/** Time to answer a close when the server stops. */
+const FAREWELL_MS = 2000;
+
+/** Messages that only a server sends: graphql-ws's core takes them for a defect of its own. */
+const FROM_SERVER: ReadonlySet<unknown> = new Set(['connection_ack', 'next', 'error']);
+
+/** What graphql-ws's core hands back to our hooks about a socket. */
+export interface SocketExtra {
+  readonly request: IncomingMessage;
+  readonly socket: LiveSocket;
+}
+
+interface Operation {
+  /** Completed from either side; its loop may still be settling. */
+  completed: boolean;
+  /** Messages for the same id that must wait until the loop has settled. */
+  readonly waiting: string[];
+}
+
+/** One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. */
+export class LiveSocket implements LiveConnection {
+  viewer: Viewer | undefined;
+  private readonly operations = new Map<string, Operation>();
+  private readonly pinging: NodeJS.Timeout;
+  private stopExpiry: (() => void) | undefined;
+  private answered = true;
+  /** Sends that the system has not taken yet, and since when none of them was. */
+  private unsent = 0;
+  private stalledSince = 0;
+  private readonly closed: Promise<void>;
+  private receive: (text: string) => Promise<void> = () => Promise.resolve();
+
+  constructor(
+    private readonly ws: WebSocket,
+    private readonly logger: Logger,
+  ) {
+    this.pinging = setInterval(() => {
+      this.ping();
+    }, PING_MS);
+    this.pinging.unref();
+    ws.on('pong', () => {
+      this.answered = true;
+    });
+    this.closed = new Promise((resolve) => {
+      ws.once('close', () => {
+        resolve();
+      });
+    });
+    ws.on('error', (err) => {
+      // A frame too large, broken UTF-8, a connection cut: ws closes with the right code by itself.
+      logger.debug({ err }, 'socket error');
+    });
+  }
+
+  /** Opens the protocol on the socket. Calls `onClose` when it is gone. */
+  open(core: Server<SocketExtra>, request: IncomingMessage, onClose: () => void): void {
+    const closed = core.opened(
+      {
+        protocol: this.ws.protocol,
+        send: (text) => this.send(text),
+        close: (code, reason) => {
+          this.ws.close(code, reason);
+        },
+        onMessage: (receive) => {
+          this.receive = receive;
+        },
+      },
+      { request, socket: this },
+    );
+    this.ws.on('message', (data, isBinary) => {
+      // The protocol is JSON text; what a binary frame holds is not looked at.
+      this.onMessage(isBinary ? '' : textOf(data));
+    });
+    this.ws.once('close', (code, reason) => {
+      clearInterval(this.pinging);
+      this.stopExpiry?.();
+      onClose();
+      closed(code, reason.toString()).catch((err: unknown) => {
+        this.logger.error({ err }, 'a socket did not end cleanly');
+      });
+    });
+  }
+
+  /** Takes the viewer's rights over, or on with a fresh token, and gives them up when it runs out. */
+  authenticate(viewer: Viewer): void {
+    this.viewer = viewer;
+    this.stopExpiry?.();
+    this.stopExpiry = callAt(viewer.tokenExpiresAt, () => this.expire());
+  }
+
+  expire(): void {
+    this.close(CLOSE.FORBIDDEN);
+  }
+
+  restart(): void {
+    this.close(CLOSE.RESTART);
+    // One that reads nothing does not answer the close either, and must not hold up the stop.
+    setTimeout(() => this.ws.terminate(), FAREWELL_MS).unref();
+  }
+
+  private close({ code, reason }: Close): void {
+    this.ws.close(code, reason);
+  }
+
+  /**
+   * An id may be used again as soon as its operation is completed, while graphql-ws's loop for it may still be settling and would
+   * then complete the new one. So messages for such an id wait for the old loop.
+   */
+  private onMessage(text: string): void {
+    const { type, id } = envelope(text);
+    if (FROM_SERVER.has(type)) {
+      this.close(CLOSE.BAD_MESSAGE);
+      return;
+    }
+    const operation = id === undefined ? undefined : this.operations.get(id);
+    if (operation?.completed === true) {
+      operation.waiting.push(text);
+      return;
+    }
+    if (type === 'complete' && operation !== undefined) operation.completed = true;
+    const done = this.receive(text).catch((err: unknown) => {
+      if (this.ws.readyState !== this.ws.OPEN) return;
+      this.logger.error({ err }, 'a socket message failed');
+      this.close(isOutage(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
+    });
+    if (type === 'subscribe' && id !== undefined && operation === undefined) {
+      const begun: Operation = { completed: false, waiting: [] };
+      this.operations.set(id, begun);
+      void done.then(() => {
+        this.operations.delete(id);
+        for (const message of begun.waiting) this.onMessage(message);
+      });
+    }
+  }
+
+  /**
+   * Resolves when the system has taken the message: so a socket that is not drained stops its subscribers' reading. One that can
+   * take no more is not the operation's failure: it waits for the close, which ends the operation.
+   */
+  private send(text: string): Promise<void> {
+    const { type, id } = envelope(text);
+    if (id !== undefined && (type === 'complete' || type === 'error')) {
+      const operation = this.operations.get(id);
+      if (operation !== undefined) operation.completed = true;
+    }
+    if (this.unsent === 0) this.stalledSince = Date.now();
+    this.unsent += 1;
+    return new Promise((resolve) => {
+      this.ws.send(text, (err) => {
+        this.unsent -= 1;
+        this.stalledSince = Date.now();
+        resolve(err == null ? undefined : this.closed);
+      });
+    });
+  }
+
+  private ping(): void {
+    if (this.unsent > 0 && Date.now() - this.stalledSince > STALLED_MS) {
+      this.close(CLOSE.TRY_LATER);
+      // The close frame waits behind what is not read, so the connection is cut as well.
+      this.ws.terminate();
+    } else if (!this.answered && this.unsent === 0) {
+      this.ws.terminate();
+    } else {
+      this.answered = false;
+      this.ws.ping();
+    }
+  }
+}
+
+const textOf = (data: RawData): string =>
+  (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString();
+
+/** The type and id of a message, as far as it has them; what is no message at all is left to the core to refuse. */
+function envelope(text: string): { type?: unknown; id?: string } {
+  try {
+    const message: unknown = JSON.parse(text);
+    if (message === null || typeof message !== 'object') return {};
+    const { type, id } = message as { type?: unknown; id?: unknown };
+    return typeof id === 'string' ? { type, id } : { type };
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startPostgres, type PostgresServer } from '../support/services/postgres.js';
+import { startRedis, type RedisServer } from '../support/services/redis.js';
+import { Gate } from './gate.js';
+import { AppNode } from './node.js';
+
+/** Two server processes on one Postgres, one Redis and one folder, all of them ours to break. */
+export interface Cluster extends AsyncDisposable {
+  readonly postgres: PostgresServer;
+  readonly redis: RedisServer;
+  readonly nodes: readonly [AppNode, AppNode];
+  /** A way in for one client: to its home, or to the other one while that does not listen. */
+  gate(home: number): Promise<Gate>;
+}
+
+export async function startCluster(): Promise<Cluster> {
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    return await start(closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function start(closers: (() => Promise<void>)[], close: () => Promise<void>): Promise<Cluster> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
+  closers.push(() => rm(dataDir, { recursive: true, force: true }));
+  const postgres = await startPostgres();
+  closers.push(async () => postgres[Symbol.asyncDispose]());
+  const redis = await startRedis();
+  closers.push(async () => redis[Symbol.asyncDispose]());
+  const logFile = process.env['CHAOS_LOG'] ?? join(dataDir, 'log');
+  const env = {
+    HOST: '127.0.0.1',
+    PORT: '0',
+    DATA_DIR: dataDir,
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    JWT_SECRET: 'a secret that the processes of one cluster share',
+    SIGN_UP_LIMIT_PER_ADDRESS: '100000',
+    LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',
+  };
+  const nodes: [AppNode, AppNode] = [
+    new AppNode({ name: 'A', env, logFile }),
+    new AppNode({ name: 'B', env, logFile }),
+  ];
+  for (const node of nodes) {
+    closers.push(() => node.kill());
+    await node.start();
+  }
+  return {
+    postgres,
+    redis,
+    nodes,
+    gate: async (home) => {
+      const gate = await Gate.open(() => nodes[home % 2]!.port ?? nodes[(home + 1) % 2]!.port);
+      closers.push(() => gate[Symbol.asyncDispose]());
+      return gate;
+    },
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,91 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { backends, makePlace, type Place } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { ServerProcess } from '../support/process.js';
+import { keptSoon, manyFiles, multipart, namesOnDisk, oneFile, sql } from '../support/uploads.js';
+
+const MIB = 1024 * 1024;
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+/** Postgres where there is one: then nothing but the server is in the server's memory. */
+const backend = backends.at(-1)!;
+
+let place: Place;
+let server: ServerProcess;
+let ada: Client;
+let roomId: string;
+
+beforeEach(async () => {
+  place = await makePlace(backend);
+  server = await ServerProcess.start(place);
+  ada = await signUp(server.url);
+  roomId = await ada.createRoom();
+});
+afterEach(async () => {
+  await server[Symbol.asyncDispose]();
+  await place[Symbol.asyncDispose]();
+});
+
+/** Uploads `mib` MiB in each of `count` files of one request. */
+async function upload(count: number, mib: number): Promise<void> {
+  const chunk = randomBytes(MIB);
+  const request = await multipart(ada).head(...manyFiles(roomId, count));
+  for (let i = 0; i < count; i += 1) {
+    await request.beginFile(String(i), `${i}.png`);
+    await request.raw(PNG);
+    for (let sent = 0; sent < mib; sent += 1) await request.raw(chunk);
+    await request.raw('\r\n');
+  }
+  const { body } = await request.end();
+  expect(JSON.parse(body).data.uploadFiles.outcomes).toHaveLength(count);
+  expect(body).not.toContain('RejectedFile');
+}
+
+describe('a server process', () => {
+  test.runIf(process.platform === 'linux')('takes a file of 1 GiB in flat memory', async () => {
+    // What it needs to take any file at all.
+    await upload(2, 64);
+    const before = await server.memory();
+    let peak = before;
+    const watch = setInterval(() => {
+      void server.memory().then((now) => (peak = Math.max(peak, now)));
+    }, 50);
+    const began = performance.now();
+    await upload(1, 1024);
+    clearInterval(watch);
+    const rate = Math.round(1024_000 / (performance.now() - began));
+    console.log(`1 GiB at ${rate} MiB/s grew the server by ${Math.round((peak - before) / MIB)} MiB`);
+    expect(peak - before).toBeLessThan(64 * MIB);
+  });
+
+  test('that is killed in the middle of an upload leaves nothing once its lease has run out', async () => {
+    const before = { onDisk: 0, rows: 0, leases: 0 };
+    const request = await multipart(ada).head(...oneFile(roomId));
+    await request.beginFile('file', 'x.png');
+    await request.raw(Buffer.concat([PNG, randomBytes(8 * MIB)]));
+    await expect.poll(() => namesOnDisk(place)).toHaveLength(1);
+    await server.kill('SIGKILL');
+    await request.abort();
+    expect(await namesOnDisk(place)).toHaveLength(1);
+
+    server = await ServerProcess.start(place);
+    await delay(500);
+    // Its lease may still be held by a process that lives.
+    expect(await namesOnDisk(place)).toHaveLength(1);
+    if (backend === 'postgres') {
+      await server.kill('SIGTERM');
+      await sql(place, 'update upload_leases set expires_at = now()');
+      server = await ServerProcess.start(place);
+      await keptSoon(place, await signUp(server.url).then((bob) => joined(bob)), roomId, before);
+    }
+  });
+});
+
+async function joined(client: Client): Promise<Client> {
+  await client.join(roomId);
+  return client;
+}

@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import WebSocket from 'ws';
+import { inMemory, inStorage, Session, type Tokens } from '../../client/session.js';
+import { createSocket } from '../../client/socket.js';
+import type { App } from '../../src/app.js';
+import { startParley } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
+import { ROOM_EVENTS, subscribe, type Feed } from '../support/live.js';
+import { Wire } from '../support/wire.js';
+
+// As in a browser.
+vi.stubGlobal('WebSocket', WebSocket);
+
+let app: App;
+let wire: Wire;
+let url: string;
+let user: Client;
+
+beforeAll(async () => {
+  app = await startParley();
+  wire = await Wire.to(app.url);
+  url = `${wire.url}/graphql`;
+});
+afterAll(async () => {
+  await wire[Symbol.asyncDispose]();
+  await app[Symbol.asyncDispose]();
+});
+beforeEach(async () => {
+  wire.mend();
+  user = await signUp(app.url);
+});
+
+const in15Minutes = (): string => new Date(Date.now() + 900_000).toISOString();
+const tokensOf = ({ token = '', refreshToken }: Client): Tokens => ({
+  accessToken: token,
+  accessTokenExpiresAt: in15Minutes(),
+  refreshToken,
+});
+/** Tokens of which the first has run out. */
+const stale = (tokens: Tokens): Tokens => ({
+  ...tokens,
+  accessToken: 'run out',
+  accessTokenExpiresAt: new Date().toISOString(),
+});
+
+function signedIn(tokens: Tokens, store = inMemory()): Session {
+  const session = new Session(url, store);
+  session.set(tokens);
+  return session;
+}
+
+/** Whom the server takes the session for. */
+async function viewer(session: Session): Promise<string | undefined> {
+  const response = await session.fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: '{ viewer { user { handle } } }' }),
+  });
+  const { data } = (await response.json()) as { data?: { viewer?: { user: { handle: string } } | null } };
+  return data?.viewer?.user.handle;
+}
+
+describe('a session', () => {
+  test('is nobody before a sign-in, and after it was forgotten', async () => {
+    const session = new Session(url);
+    expect(await viewer(session)).toBeUndefined();
+    session.set(tokensOf(user));
+    expect(await viewer(session)).toBe(user.handle);
+    session.set(undefined);
+    expect(await viewer(session)).toBeUndefined();
+  });
+
+  test('refreshes its token before it runs out, once for all who ask at the same time', async () => {
+    const session = signedIn(stale(tokensOf(user)));
+    const asked = vi.spyOn(globalThis, 'fetch');
+    const tokens = await Promise.all([session.accessToken(), session.accessToken(), session.accessToken()]);
+    expect(asked).toHaveBeenCalledTimes(1);
+    expect(new Set(tokens).size).toBe(1);
+    expect(tokens[0]).not.toBe('run out');
+    expect(await viewer(session)).toBe(user.handle);
+  });
+
+  test('gets a fresh token for one that the server refuses, and asks again', async () => {
+    const session = signedIn({ ...tokensOf(user), accessToken: 'from another time' });
+    expect(await viewer(session)).toBe(user.handle);
+    expect(await session.accessToken()).not.toBe('from another time');
+  });
+
+  test('stays signed in while the server is away', async () => {
+    const session = signedIn(stale(tokensOf(user)));
+    wire.cut();
+    expect(await session.accessToken()).toBe('run out');
+    await expect(viewer(session)).rejects.toThrow();
+    wire.mend();
+    expect(await viewer(session)).toBe(user.handle);
+    expect(await session.accessToken()).not.toBe('run out');
+  });
+
+  test('ends when its refresh token is good no longer', async () => {
+    const session = signedIn(stale(tokensOf(user)));
+    await user.run('mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }', {
+      token: user.refreshToken,
+    });
+    expect(await session.accessToken()).toBeUndefined();
+    expect(session.signedIn).toBe(false);
+  });
+
+  test('is shared by tabs through the storage of the browser', async () => {
+    const items = new Map<string, string>();
+    const storage = {
+      getItem: (key: string) => items.get(key) ?? null,
+      setItem: (key: string, value: string) => void items.set(key, value),
+      removeItem: (key: string) => void items.delete(key),
+    };
+    const one = signedIn(stale(tokensOf(user)), inStorage(storage));
+    const other = new Session(url, inStorage(storage));
+    const [first, second] = await Promise.all([one.accessToken(), other.accessToken()]);
+    expect(await one.accessToken()).toBe(await other.accessToken());
+    expect(first).not.toBe('run out');
+    expect(second).not.toBe('run out');
+    other.set(undefined);
+    expect(one.signedIn).toBe(false);
+  });
+});
+
+describe('a socket', () => {
+  const open = (session: Session, keepAlive = 10_000) => {
+    const socket = createSocket(url, session, { keepAlive });
+    onTestFinished(() => socket.dispose());
+    return socket;
+  };
+  const bodies = (feed: Feed): string[] =>
+    feed.results.flatMap(({ roomEvents }) => roomEvents.message?.body ?? []);
+
+  test('resumes each feed behind its last event: nothing is missing, nothing comes twice', async () => {
+    const roomId = await user.createRoom();
+    const socket = open(signedIn(tokensOf(user)));
+    const early = subscribe(socket, ROOM_EVENTS, { roomId });
+    await early.take(1, 'roomEvents');
+    await user.post(roomId, '1');
+    const late = subscribe(socket, ROOM_EVENTS, { roomId, last: 1 });
+    await late.take(2, 'roomEvents');
+
+    for (const round of [2, 3, 4]) {
+      wire.cut();
+      await user.post(roomId, String(round));
+      wire.mend();
+      await eventually(10_000, 'what was missed', () =>
+        [early, late].every((feed) => bodies(feed).length >= round),
+      );
+    }
+    await user.post(roomId, 'live');
+    await eventually(
+      10_000,
+      'what is live',
+      () => bodies(late).includes('live') && bodies(early).includes('live'),
+    );
+    expect(bodies(early)).toEqual(['1', '2', '3', '4', 'live']);
+    expect(bodies(late)).toEqual(['1', '2', '3', '4', 'live']);
+  });
+
+  test('notices a connection on which nothing passes any longer, and opens another', async () => {
+    const roomId = await user.createRoom();
+    const feed = subscribe(open(signedIn(tokensOf(user)), 200), ROOM_EVENTS, { roomId });
+    await feed.take(1, 'roomEvents');
+    wire.freeze();
+    await user.post(roomId, 'into the void');
+    await eventually(10_000, 'the message', () => bodies(feed).includes('into the void'));
+  });
+
+  test('gets a fresh token when its own is refused', async () => {
+    const roomId = await user.createRoom();
+    const session = signedIn({ ...tokensOf(user), accessToken: 'from another time' });
+    const feed = subscribe(open(session), ROOM_EVENTS, { roomId });
+    expect(await feed.take(1, 'roomEvents')).toMatchObject([{ __typename: 'Checkpoint' }]);
+  });
+
+  test('does not repeat what was refused', async () => {
+    const feed = subscribe(open(signedIn(tokensOf(user))), ROOM_EVENTS, { roomId: 'nonsense' });
+    await feed.end();
+    expect(feed.codes).toEqual(['BAD_USER_INPUT']);
+  });
+
+  test('ends the feed of a consumer that throws', async () => {
+    const roomId = await user.createRoom();
+    const client = open(signedIn(tokensOf(user)));
+    const problem = new Error('cannot draw this');
+    const failed = new Promise((resolve) => {
+      client.subscribe(
+        { query: ROOM_EVENTS, variables: { roomId } },
+        {
+          next: () => {
+            throw problem;
+          },
+          error: resolve,
+          complete: () => undefined,
+        },
+      );
+    });
+    expect(await failed).toBe(problem);
+  });
+});

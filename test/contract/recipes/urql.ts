@@ -1,0 +1,116 @@
+import { Client, type CombinedError, fetchExchange, subscriptionExchange } from '@urql/core';
+import { cacheExchange } from '@urql/exchange-graphcache';
+import fragments from '../../../client/possible-types.js';
+import type { Session } from '../../../client/session.js';
+import { createSocket } from '../../../client/socket.js';
+import { keys, logger, resolvers, updates } from '../../../client/urql.js';
+import {
+  AddFilesDocument,
+  FollowDocument,
+  SayDocument,
+  SignInDocument,
+  TimelineDocument,
+  type LineFragment,
+  type TimelineQuery,
+  type TimelineQueryVariables,
+} from '../generated/graphql.js';
+
+/** Queries, mutations and uploads go over HTTP, subscriptions over one WebSocket. */
+export function connect(session: Session): Client {
+  const socket = createSocket(session.url, session);
+  return new Client({
+    url: session.url,
+    fetch: session.fetch,
+    exchanges: [
+      cacheExchange({ keys, resolvers, updates, logger, possibleTypes: fragments.possibleTypes }),
+      fetchExchange,
+      subscriptionExchange({
+        forwardSubscription: ({ query = '', variables = {} }) => ({
+          subscribe: (sink) => ({
+            unsubscribe: socket.subscribe(
+              { query, variables },
+              {
+                next: ({ data = null, errors }) => sink.next({ data, ...(errors && { errors }) }),
+                error: (error) => sink.error(error),
+                complete: () => sink.complete(),
+              },
+            ),
+          }),
+        }),
+      }),
+    ],
+  });
+}
+
+export async function signIn(client: Client, session: Session, email: string, password: string) {
+  const { data } = await client.mutation(SignInDocument, { input: { email, password } }).toPromise();
+  session.set(data?.signIn ?? undefined);
+}
+
+/** What a page shows of a room. `onEnd`: the room cannot be shown any longer, for example because the user was removed. */
+export interface RoomView {
+  show(lines: readonly LineFragment[]): void;
+  onEnd(error: unknown): void;
+}
+
+/** Shows the newest messages of a room (or the oldest: `{ first: 50 }`), and follows it from there through lost connections. */
+export function openRoom(
+  client: Client,
+  roomId: string,
+  view: RoomView,
+  start: { last: number } | { first: number } = { last: 50 },
+) {
+  const page = (place: Omit<TimelineQueryVariables, 'roomId'>) =>
+    [TimelineDocument, { roomId, ...place }] as const;
+  let list: MessageList;
+  let feed: { unsubscribe(): void } | undefined;
+
+  const watching = client.query(...page(start)).subscribe(({ data, error }) => {
+    if (error !== undefined) view.onEnd(error);
+    if (data == null) return;
+    list = data.room?.messages;
+    view.show(list?.edges.map(({ node }) => node) ?? []);
+    feed ??= follow();
+  });
+
+  const follow = () =>
+    client.subscription(FollowDocument, { roomId, after: list?.eventCursor }).subscribe(({ error }) => {
+      if (isCode(error, 'CURSOR_EXPIRED')) void startOver();
+      else if (error !== undefined) view.onEnd(error);
+    });
+
+  // The server's log does not reach back to where this list was read: read it again, and follow it from there.
+  const startOver = async () => {
+    await client.query(...page(start), { requestPolicy: 'network-only' }).toPromise();
+    feed = follow();
+  };
+
+  return {
+    older: () => client.query(...page({ last: 50, before: list?.pageInfo.startCursor })).toPromise(),
+    newer: () => client.query(...page({ first: 50, after: list?.pageInfo.endCursor })).toPromise(),
+    close: () => {
+      watching.unsubscribe();
+      feed?.unsubscribe();
+    },
+  };
+}
+
+type MessageList = NonNullable<TimelineQuery['room']>['messages'] | undefined;
+
+const isCode = (error: CombinedError | undefined, code: string): boolean =>
+  error?.graphQLErrors.some(({ extensions }) => extensions['code'] === code) ?? false;
+
+/** Posts a message. The feed brings it to the list, in its place. */
+export async function say(client: Client, roomId: string, body: string, fileIds: string[] = []) {
+  const input = { roomId, body, fileIds, idempotencyKey: crypto.randomUUID() };
+  const { data, error } = await client.mutation(SayDocument, { input }).toPromise();
+  if (error !== undefined) throw error;
+  return data?.postMessage?.message;
+}
+
+/** Uploads files and answers what became of each: one that is refused does not stop the others. */
+export async function upload(client: Client, roomId: string, files: File[]) {
+  const { data, error } = await client.mutation(AddFilesDocument, { input: { roomId, files } }).toPromise();
+  if (error !== undefined) throw error;
+  return data?.uploadFiles?.outcomes ?? [];
+}

@@ -1,0 +1,318 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import type { App } from '../../src/app.js';
+import { startParley } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { eventually, within } from '../support/deadline.js';
+
+const SUBPROTOCOL = 'graphql-transport-ws';
+const VIEWER = '{ viewer { user { handle } } }';
+const MESSAGES =
+  'subscription ($roomId: ID!, $after: String) { messageAdded(roomId: $roomId, after: $after) { message { body } } }';
+
+/** A client that speaks graphql-transport-ws by hand, well or badly. */
+class Raw {
+  readonly messages: any[] = [];
+  private readonly ws: WebSocket;
+  private readonly closing: Promise<number>;
+
+  constructor(url: string, protocols: string[] = [SUBPROTOCOL]) {
+    this.ws = new WebSocket(url.replace('http', 'ws'), protocols);
+    this.ws.on('message', (data: Buffer) => this.messages.push(JSON.parse(data.toString())));
+    // ws reports a failed handshake by an error, and closes with 1006 then.
+    this.ws.on('error', () => undefined);
+    this.closing = new Promise((resolve) => this.ws.on('close', resolve));
+  }
+
+  async opened(): Promise<this> {
+    await within(5000, 'an open socket', new Promise((resolve) => this.ws.once('open', resolve)));
+    return this;
+  }
+
+  /** An open socket whose client has said who it is. */
+  static async connect(url: string, payload?: Record<string, unknown>): Promise<Raw> {
+    const raw = await new Raw(url).opened();
+    raw.send({ type: 'connection_init', payload });
+    expect(await raw.take(1)).toEqual([{ type: 'connection_ack' }]);
+    return raw;
+  }
+
+  send(message: object | string): void {
+    this.ws.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  /** Sends all of them in one piece. */
+  sendTogether(...messages: object[]): void {
+    const { _socket: connection } = this.ws as unknown as { _socket: { cork(): void; uncork(): void } };
+    connection.cork();
+    for (const message of messages) this.send(message);
+    connection.uncork();
+  }
+
+  subscribe(id: string, query: string, variables = {}): void {
+    this.send(subscribing(id, query, variables));
+  }
+
+  /** The first `count` messages, once they are there. */
+  async take(count: number): Promise<any[]> {
+    return eventually(
+      5000,
+      `${count} messages`,
+      () => this.messages.length >= count && this.messages.slice(0, count),
+    );
+  }
+
+  /** The code that the server closed it with. */
+  closed(ms = 5000): Promise<number> {
+    return within(ms, 'a closed socket', this.closing);
+  }
+
+  close(): void {
+    this.ws.terminate();
+  }
+}
+
+const subscribing = (id: string, query: string, variables = {}): object => ({
+  id,
+  type: 'subscribe',
+  payload: { query, variables },
+});
+
+describe('a socket', () => {
+  let app: App;
+  let url: string;
+  let ada: Client;
+  let roomId: string;
+  let silent: Raw;
+
+  beforeAll(async () => {
+    app = await startParley();
+    url = `${app.url}/graphql`;
+    // It is looked at last, for it takes 10 s to be closed.
+    silent = new Raw(url);
+    ada = await signUp(app.url);
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  beforeEach(async () => {
+    roomId = await ada.createRoom();
+  });
+
+  const signedIn = (): Promise<Raw> => Raw.connect(url, { authorization: `Bearer ${ada.token!}` });
+  const bodiesOf = (messages: any[]): string[] =>
+    messages.map(({ payload }) => payload.data.messageAdded.message.body as string);
+
+  test('answers a query by one next and a complete', async () => {
+    const raw = await signedIn();
+    raw.subscribe('a', VIEWER);
+    expect((await raw.take(3)).slice(1)).toEqual([
+      { id: 'a', type: 'next', payload: { data: { viewer: { user: { handle: ada.handle } } } } },
+      { id: 'a', type: 'complete' },
+    ]);
+    raw.close();
+  });
+
+  test('carries operations side by side, and stops one when it is completed', async () => {
+    const raw = await signedIn();
+    raw.subscribe('one', MESSAGES, { roomId });
+    raw.subscribe('two', MESSAGES, { roomId });
+    raw.subscribe('asked', VIEWER);
+    await raw.take(3);
+    await ada.post(roomId, 'for both');
+    const heard = await raw.take(5);
+    expect(
+      heard
+        .slice(3)
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual(['one', 'two']);
+
+    raw.send({ id: 'one', type: 'complete' });
+    raw.subscribe('after the complete', VIEWER);
+    await raw.take(7);
+    await ada.post(roomId, 'for two');
+    const [last] = (await raw.take(8)).slice(-1);
+    expect(last).toMatchObject({
+      id: 'two',
+      payload: { data: { messageAdded: { message: { body: 'for two' } } } },
+    });
+    expect(raw.messages).toHaveLength(8);
+    raw.close();
+  });
+
+  test('answers a ping with its payload, before and after the acknowledgement', async () => {
+    const raw = await new Raw(url).opened();
+    raw.send({ type: 'ping' });
+    expect(await raw.take(1)).toEqual([{ type: 'pong' }]);
+    raw.send({ type: 'connection_init' });
+    await raw.take(2);
+    raw.send({ type: 'ping', payload: { sent: 1 } });
+    raw.send({ type: 'pong' });
+    await raw.take(3);
+    raw.subscribe('a', '{ __typename }');
+    expect(await raw.take(5)).toEqual([
+      { type: 'pong' },
+      { type: 'connection_ack' },
+      { type: 'pong', payload: { sent: 1 } },
+      { id: 'a', type: 'next', payload: { data: { __typename: 'Query' } } },
+      { id: 'a', type: 'complete' },
+    ]);
+    raw.close();
+  });
+
+  test('is signed out without a token', async () => {
+    const raw = await Raw.connect(url);
+    raw.subscribe('a', VIEWER);
+    raw.subscribe('b', MESSAGES, { roomId });
+    const answers = (await raw.take(4)).slice(1);
+    expect(answers).toContainEqual({ id: 'a', type: 'next', payload: { data: { viewer: null } } });
+    expect(answers).toContainEqual({
+      id: 'b',
+      type: 'error',
+      payload: [expect.objectContaining({ extensions: { code: 'UNAUTHENTICATED' } })],
+    });
+    raw.close();
+  });
+
+  test('takes its token from the address too', async () => {
+    const raw = await Raw.connect(`${url}?token=${ada.token!}`);
+    raw.subscribe('a', VIEWER);
+    expect((await raw.take(2))[1].payload.data.viewer.user.handle).toBe(ada.handle);
+    raw.close();
+  });
+
+  test.each([
+    ['in connectionParams', '', { authorization: 'Bearer nonsense' }],
+    ['of another scheme', '', { authorization: 'Basic YTpi' }],
+    ['in the address', '?token=nonsense', undefined],
+  ])('is closed with 4403 for a bad token %s', async (_where, search, payload) => {
+    const raw = await new Raw(url + search).opened();
+    raw.send({ type: 'connection_init', payload });
+    expect(await raw.closed()).toBe(4403);
+    expect(raw.messages).toEqual([]);
+  });
+
+  test('is closed with 4403 when its sign-in ends while it is being opened', async () => {
+    for (let round = 0; round < 10; round++) {
+      const user = await signUp(app.url);
+      const raw = await new Raw(url).opened();
+      const ended = user.run(
+        'mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }',
+        {
+          token: user.refreshToken,
+        },
+      );
+      raw.send({ type: 'connection_init', payload: { authorization: `Bearer ${user.token!}` } });
+      await ended;
+      expect(await raw.closed(1500)).toBe(4403);
+    }
+  });
+
+  test('tells an operation that fails by error, and goes on with the others', async () => {
+    const raw = await signedIn();
+    raw.subscribe('going on', MESSAGES, { roomId });
+    raw.subscribe('unknown field', '{ nothing }');
+    raw.subscribe('broken', '{');
+    raw.subscribe('foreign cursor', MESSAGES, { roomId, after: 'nonsense' });
+    raw.subscribe('wrong variable', MESSAGES, { roomId: {} });
+    const answers = (await raw.take(5)).slice(1);
+    const codes = answers.map(({ id, type, payload }) => [id, type, payload[0].extensions.code]);
+    expect(codes.sort()).toEqual([
+      ['broken', 'error', 'GRAPHQL_PARSE_FAILED'],
+      ['foreign cursor', 'error', 'BAD_CURSOR'],
+      ['unknown field', 'error', 'GRAPHQL_VALIDATION_FAILED'],
+      ['wrong variable', 'error', 'BAD_USER_INPUT'],
+    ]);
+    await ada.post(roomId, 'still heard');
+    expect(bodiesOf((await raw.take(6)).slice(5))).toEqual(['still heard']);
+    raw.close();
+  });
+
+  test('takes an id again whose operation was completed in the same breath', async () => {
+    const { eventCursor: after } = await ada.post(roomId, 'begin');
+    const raw = await signedIn();
+    raw.subscribe('a', MESSAGES, { roomId });
+    raw.subscribe('ready', VIEWER);
+    await raw.take(3);
+    raw.sendTogether({ id: 'a', type: 'complete' }, subscribing('a', MESSAGES, { roomId, after }));
+    await ada.post(roomId, 'first');
+    await ada.post(roomId, 'second');
+    const heard = (await raw.take(5)).slice(3);
+    expect(heard).toMatchObject([
+      { id: 'a', type: 'next' },
+      { id: 'a', type: 'next' },
+    ]);
+    expect(bodiesOf(heard)).toEqual(['first', 'second']);
+    raw.close();
+  });
+
+  test('takes an id again that was used, completed and used again many times in one piece', async () => {
+    const raw = await signedIn();
+    const again = Array.from({ length: 10 }, () => [
+      subscribing('a', MESSAGES, { roomId }),
+      { id: 'a', type: 'complete' },
+    ]);
+    raw.sendTogether(...again.flat(), subscribing('a', MESSAGES, { roomId }));
+    raw.subscribe('ready', VIEWER);
+    await eventually(5000, 'the subscription', async () => {
+      await ada.post(roomId, 'heard');
+      return raw.messages.some(({ id, type }) => id === 'a' && type === 'next');
+    });
+    expect(raw.messages.filter(({ id, type }) => id === 'a' && type !== 'next')).toEqual([]);
+    raw.close();
+  });
+
+  test('is closed with 4401 for an operation before the acknowledgement', async () => {
+    const raw = await new Raw(url).opened();
+    raw.subscribe('a', VIEWER);
+    expect(await raw.closed()).toBe(4401);
+  });
+
+  test('is closed with 4409 for an id that is in use', async () => {
+    const raw = await signedIn();
+    raw.subscribe('a', MESSAGES, { roomId });
+    raw.subscribe('a', MESSAGES, { roomId });
+    expect(await raw.closed()).toBe(4409);
+  });
+
+  test('is closed with 4429 for a second ConnectionInit', async () => {
+    const raw = await signedIn();
+    raw.send({ type: 'connection_init' });
+    expect(await raw.closed()).toBe(4429);
+  });
+
+  // Where no subprotocol was agreed on, ws and browsers fail the connection before they hear why.
+  test.each([
+    [[], 4406],
+    [['graphql-ws'], 1006],
+    [['nonsense'], 1006],
+  ])('is refused the subprotocols %j', async (protocols, code) => {
+    const raw = new Raw(url, protocols);
+    expect(await raw.closed()).toBe(code);
+    expect(raw.messages).toEqual([]);
+  });
+
+  test.each([
+    ['no JSON', 'hello'],
+    ['an unknown type', { type: 'start' }],
+    ['no type', { id: 'a' }],
+    ['an operation without an id', { type: 'subscribe', payload: { query: VIEWER } }],
+    ['an operation without a document', { id: 'a', type: 'subscribe', payload: {} }],
+    ['a message of the server', { type: 'connection_ack' }],
+    ['an array', []],
+  ])('is closed with 4400 for %s', async (_what, message) => {
+    const raw = await signedIn();
+    raw.send(message);
+    expect(await raw.closed()).toBe(4400);
+  });
+
+  test('is closed with 1009 for a message that is too large', async () => {
+    const raw = await signedIn();
+    raw.subscribe('a', VIEWER, { filling: 'x'.repeat(300 * 1024) });
+    expect(await raw.closed()).toBe(1009);
+  });
+
+  test('is closed with 4408 when it never says who it is', async () => {
+    expect(await silent.closed(15_000)).toBe(4408);
+  });
+});

@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto';
+import { request, type IncomingHttpHeaders } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { App } from '../../src/app.js';
+import { startParley, type Place } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+
+const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+const BYTES = Buffer.concat([PNG, randomBytes(100_000 - PNG.length)]);
+
+interface Got {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** As it stands: no client between that would rewrite address or headers. */
+const get = (url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Got> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const path = url.slice(url.indexOf('/', 'http://'.length));
+    request({ hostname, port, path, method, headers, agent: false }, (response) => {
+      buffer(response).then((body) => {
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+      }, reject);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+describe('downloads', () => {
+  let app: App & { place: Place };
+  let ada: Client;
+  let roomId: string;
+  let picture: string;
+
+  const linkTo = async (name: string, bytes: BlobPart): Promise<string> => {
+    const { data } = await ada.upload(roomId, name, bytes);
+    return data['uploadFile'].file.url as string;
+  };
+
+  beforeAll(async () => {
+    app = await startParley();
+    ada = await signUp(app.url);
+    roomId = await ada.createRoom();
+    picture = await linkTo('Über "uns".png', BYTES);
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  test('a link gives the bytes to whoever holds it, without a header', async () => {
+    const { status, headers, body } = await get(picture);
+    expect(status).toBe(200);
+    expect(body.equals(BYTES)).toBe(true);
+    expect(headers).toMatchObject({
+      'content-type': 'image/png',
+      'content-length': '100000',
+      'accept-ranges': 'bytes',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': "sandbox; default-src 'none'",
+      'cross-origin-resource-policy': 'cross-origin',
+      'access-control-allow-origin': '*',
+      'referrer-policy': 'no-referrer',
+    });
+    expect(headers['content-disposition']).toBe(
+      `inline; filename="?ber \\"uns\\".png"; filename*=UTF-8''%C3%9Cber%20%22uns%22.png`,
+    );
+    expect(headers['cache-control']).toMatch(/^private, max-age=(89\d|900), immutable$/);
+  });
+
+  test('only pictures and the like are shown in place, and none when it is to be saved', async () => {
+    const text = await get(await linkTo('page.txt', 'just text'));
+    expect(text.headers['content-disposition']).toBe('attachment; filename=page.txt');
+    expect(text.headers['content-type']).toBe('text/plain; charset=utf-8');
+    const pdf = await get(await linkTo('a.pdf', '%PDF-1.7\n'));
+    expect(pdf.headers['content-disposition']).toMatch(/^attachment/);
+    expect((await get(`${picture}&download=1`)).headers['content-disposition']).toMatch(/^attachment/);
+  });
+
+  test('HEAD tells the same without the bytes', async () => {
+    const { status, headers, body } = await get(picture, {}, 'HEAD');
+    expect([status, headers['content-length'], body.length]).toEqual([200, '100000', 0]);
+  });
+
+  test.each([
+    ['bytes=0-99', 0, 99],
+    ['bytes=-10', 99_990, 99_999],
+    ['bytes=99999-', 99_999, 99_999],
+    ['bytes=50000-900000', 50_000, 99_999],
+  ])('a range %s is a part', async (range, start, end) => {
+    const { status, headers, body } = await get(picture, { range });
+    expect(status).toBe(206);
+    expect(headers['content-range']).toBe(`bytes ${start}-${end}/100000`);
+    expect(headers['content-length']).toBe(String(end - start + 1));
+    expect(body.equals(BYTES.subarray(start, end + 1))).toBe(true);
+  });
+
+  test('several ranges, a malformed one, and one of other bytes are answered with the whole', async () => {
+    for (const headers of [
+      { range: 'bytes=0-1,5-6' },
+      { range: 'bytes=x' },
+      { range: 'bytes=0-1', 'if-range': '"other"' },
+    ]) {
+      const { status, body } = await get(picture, headers);
+      expect([status, body.length]).toEqual([200, 100_000]);
+    }
+  });
+
+  test('a range that begins after the end is 416', async () => {
+    const { status, headers, body } = await get(picture, { range: 'bytes=100000-' });
+    expect([status, headers['content-range']]).toEqual([416, 'bytes */100000']);
+    expect(JSON.parse(body.toString())).toMatchObject({ code: 'BAD_REQUEST' });
+  });
+
+  test('who has the bytes already gets 304', async () => {
+    const { headers } = await get(picture);
+    const etag = String(headers.etag);
+    expect(etag).toMatch(/^"[0-9a-f]{64}"$/);
+    for (const conditions of [
+      { 'if-none-match': etag },
+      { 'if-none-match': `"x", W/${etag}` },
+      { 'if-none-match': '*' },
+      { 'if-modified-since': String(headers['last-modified']) },
+    ]) {
+      const { status, body } = await get(picture, conditions);
+      expect([status, body.length]).toEqual([304, 0]);
+    }
+    expect((await get(picture, { 'if-none-match': '"x"' })).status).toBe(200);
+    expect((await get(picture, { range: 'bytes=0-9', 'if-range': etag })).status).toBe(206);
+  });
+
+  test('a link that was altered, for another file, or with more to it is refused', async () => {
+    const other = new URL(await linkTo('other.png', BYTES));
+    const link = new URL(picture);
+    const swapped = `${app.url}${other.pathname}${link.search}`;
+    for (const url of [
+      swapped,
+      picture.replace('.png', '.gif'),
+      picture.replace(/expires=\d/, 'expires=9'),
+      picture.replace(/signature=./, 'signature=-'),
+      `${picture}A`,
+      `${picture}&x=1`,
+      picture.slice(0, -1),
+      `${app.url}${link.pathname}`,
+      `${app.url}/files/`,
+      `${app.url}/files/../../etc/passwd`,
+    ]) {
+      const { status, body } = await get(url);
+      expect([url, status]).toEqual([url, 403]);
+      expect(JSON.parse(body.toString())).toMatchObject({ code: 'FORBIDDEN' });
+    }
+  });
+
+  test('a link works for as long as was asked', async () => {
+    const query = `query ($id: ID!, $s: Int!) { node(id: $id) { ... on File { url(expiresIn: $s) } } }`;
+    const { data } = await ada.upload(roomId, 'a.txt', 'text');
+    const { id } = data['uploadFile'].file;
+    const { node } = await ada.run(query, { id, s: 1 });
+    expect((await get(node.url)).status).toBe(200);
+    await delay(1100);
+    const { status, body } = await get(node.url);
+    expect(status).toBe(403);
+    expect(JSON.parse(body.toString()).message).toContain('expired');
+    for (const s of [0, -1, 86_401]) expect(await ada.refusal(query, { id, s })).toBe('BAD_USER_INPUT');
+    expect((await get((await ada.run(query, { id, s: 86_400 }))['node'].url)).status).toBe(200);
+  });
+
+  test('other methods are told what is taken, a preflight is answered', async () => {
+    const post = await get(picture, {}, 'POST');
+    expect([post.status, post.headers.allow]).toEqual([405, 'GET, HEAD, OPTIONS']);
+    const preflight = await get(
+      picture,
+      { origin: 'https://elsewhere.example', 'access-control-request-method': 'GET' },
+      'OPTIONS',
+    );
+    expect([preflight.status, preflight.headers['access-control-allow-origin']]).toEqual([204, '*']);
+  });
+
+  test('a client that goes away in the middle is let go', async () => {
+    const url = await linkTo('large.png', Buffer.concat([PNG, randomBytes(20_000_000)]));
+    await new Promise<void>((resolve, reject) => {
+      const { hostname, port, pathname, search } = new URL(url);
+      const req = request({ hostname, port, path: pathname + search }, (response) => {
+        response.once('data', () => req.destroy());
+        response.once('close', resolve);
+        response.on('error', () => undefined);
+      });
+      req.on('error', reject);
+      req.end();
+    });
+    expect((await get(url)).body.length).toBe(20_000_000 + PNG.length);
+  });
+
+  test('a link is built on the public address, whatever Host a request names', async () => {
+    await using elsewhere = await startParley('embedded', { PUBLIC_URL: 'https://chat.example.com/' });
+    const bob = await signUp(elsewhere.url);
+    const room = await bob.createRoom();
+    const { data } = await bob.upload(room, 'a.txt', 'text');
+    const url = String(data['uploadFile'].file.url);
+    expect(url.startsWith('https://chat.example.com/files/')).toBe(true);
+    expect((await get(url.replace('https://chat.example.com', elsewhere.url))).status).toBe(200);
+  });
+});

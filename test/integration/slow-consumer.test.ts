@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import type { App } from '../../src/app.js';
+import { backends, startParley } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
+import { live, subscribe } from '../support/live.js';
+
+const MESSAGES = 1800;
+/** Together far more than the system's socket buffers hold. */
+const BODY = 'x'.repeat(9900);
+
+const BODIES = 'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { cursor message { body } } }';
+
+describe.each(backends)('a subscriber that stops reading, on %s', (backend) => {
+  let app: App;
+  let owner: Client;
+
+  beforeAll(async () => {
+    app = await startParley(backend);
+    owner = await signUp(app.url);
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  async function subscribeByHand(roomId: string): Promise<{ ws: WebSocket; bodies: string[] }> {
+    const ws = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const bodies: string[] = [];
+    await once(ws, 'open');
+    ws.on('message', (data: Buffer) => {
+      const message = JSON.parse(data.toString());
+      if (message.type === 'connection_ack') {
+        ws.send(
+          JSON.stringify({ type: 'subscribe', id: 'a', payload: { query: BODIES, variables: { roomId } } }),
+        );
+      }
+      if (message.type === 'next') bodies.push(message.payload.data.messageAdded.message.body);
+    });
+    ws.send(JSON.stringify({ type: 'connection_init', payload: owner.headers() }));
+    await once(ws, 'message');
+    return { ws, bodies };
+  }
+
+  test('holds up nobody, and misses nothing once it reads on', { timeout: 120_000 }, async () => {
+    const roomId = await owner.createRoom();
+    const quick = live(owner);
+    const feed = subscribe(quick, BODIES, { roomId });
+    const slow = await subscribeByHand(roomId);
+    // Both are following once they got this.
+    await eventually(10_000, 'both to follow', async () => {
+      await owner.post(roomId, 'probe');
+      return feed.results.length > 0 && slow.bodies.length > 0;
+    });
+    const before = slow.bodies.length;
+
+    slow.ws.pause();
+    let next = 0;
+    const writer = async (): Promise<void> => {
+      while (next < MESSAGES) await owner.post(roomId, `${(next += 1)} ${BODY}`);
+    };
+    await Promise.all(Array.from({ length: 8 }, writer));
+
+    const count = () =>
+      feed.results.filter(({ messageAdded }) => messageAdded.message.body !== 'probe').length;
+    await eventually(30_000, 'the one who reads to have all', () => count() === MESSAGES);
+    expect(slow.bodies.length).toBeLessThan(before + 5);
+
+    slow.ws.resume();
+    await eventually(
+      60_000,
+      'the slow one to have caught up',
+      () => slow.bodies.length >= feed.results.length,
+    );
+    const quickBodies = feed.results.map(({ messageAdded }) => messageAdded.message.body as string);
+    expect(slow.bodies.slice(-MESSAGES)).toEqual(quickBodies.slice(-MESSAGES));
+    slow.ws.terminate();
+    await quick.dispose();
+  });
+});

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { App } from '../../src/app.js';
+import { backends, makePlace, startOn, type Place } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { EventStream } from '../support/event-stream.js';
+import { ROOM_EVENTS } from '../support/live.js';
+import { shortLivedToken } from '../support/tokens.js';
+
+const PLAIN = 'subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename } }';
+
+describe.each(backends)('an event stream on %s', (backend) => {
+  let place: Place;
+  let app: App;
+  let owner: Client;
+  let member: Client;
+
+  beforeAll(async () => {
+    place = await makePlace(backend);
+    app = await startOn(place);
+    [owner, member] = await Promise.all([signUp(app.url), signUp(app.url)]);
+  });
+  afterAll(async () => {
+    await app[Symbol.asyncDispose]();
+    await place[Symbol.asyncDispose]();
+  });
+
+  const follow = (user: Client, roomId: string, headers: Record<string, string> = {}, query = ROOM_EVENTS) =>
+    EventStream.open(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        accept: 'text/event-stream',
+        'content-type': 'application/json',
+        ...user.headers(),
+        ...headers,
+      },
+      body: JSON.stringify({ query, variables: { roomId } }),
+    });
+
+  async function roomOfBoth(): Promise<string> {
+    const roomId = await owner.createRoom();
+    await member.join(roomId);
+    return roomId;
+  }
+
+  test('carries the cursor of each event as its id, whatever was selected', async () => {
+    const roomId = await roomOfBoth();
+    const stream = await follow(member, roomId, {}, PLAIN);
+    await stream.next(1);
+    const { eventCursor } = await owner.post(roomId, 'one');
+    const [checkpoint, added] = await stream.next(2);
+    expect(checkpoint?.id).toMatch(/^[\w-]{42}$/);
+    expect(added).toMatchObject({
+      id: eventCursor,
+      data: { data: { roomEvents: { __typename: 'MessageAdded' } } },
+    });
+    stream.close();
+  });
+
+  test('goes on after Last-Event-ID, which beats the variables it began with', async () => {
+    const roomId = await roomOfBoth();
+    const first = await owner.post(roomId, 'one');
+    const second = await owner.post(roomId, 'two');
+    const body = { query: ROOM_EVENTS, variables: { roomId, last: 50 } };
+    const stream = await EventStream.open(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: {
+        accept: 'text/event-stream',
+        'content-type': 'application/json',
+        'last-event-id': first.eventCursor,
+        ...member.headers(),
+      },
+      body: JSON.stringify(body),
+    });
+    const [missed, checkpoint] = await stream.next(2);
+    expect(missed?.id).toBe(second.eventCursor);
+    expect(checkpoint?.data.data.roomEvents.__typename).toBe('Checkpoint');
+    stream.close();
+  });
+
+  test('opens for a plain EventSource: a GET with the token in its address and no header of its own', async () => {
+    const roomId = await roomOfBoth();
+    const address = (query: string) =>
+      `${app.url}/graphql?${new URLSearchParams({ query, variables: JSON.stringify({ roomId }), token: member.token! }).toString()}`;
+    const stream = await EventStream.open(address(PLAIN), { headers: { accept: 'text/event-stream' } });
+    const [checkpoint] = await stream.next(1);
+    expect(checkpoint?.data.data.roomEvents.__typename).toBe('Checkpoint');
+    stream.close();
+
+    const query = await fetch(address('{ viewer { email } }'), { headers: { accept: 'text/event-stream' } });
+    expect(query.status).toBe(403);
+    expect(await query.text()).not.toContain('@example.com');
+  });
+
+  test('ends with FORBIDDEN and complete for a member who was removed, and tells them nothing more', async () => {
+    const roomId = await roomOfBoth();
+    const stream = await follow(member, roomId);
+    await stream.next(1);
+    await owner.run(
+      `mutation ($roomId: ID!, $userId: ID!) { removeMember(input: { roomId: $roomId, userId: $userId }) { memberId } }`,
+      { roomId, userId: member.userId },
+    );
+    await owner.post(roomId, 'they are gone');
+    await stream.end();
+    expect(stream.ended).toBe('finished');
+    const [, end, complete, ...more] = stream.events;
+    expect(end).toMatchObject({ event: 'next', data: { errors: [{ extensions: { code: 'FORBIDDEN' } }] } });
+    expect(end?.data).not.toHaveProperty('data');
+    expect(complete).toMatchObject({ event: 'complete' });
+    expect(more).toEqual([]);
+  });
+
+  test('is cut without complete when its token runs out, and when its sign-in ends', async () => {
+    const roomId = await roomOfBoth();
+    const token = await shortLivedToken(place, member, 2);
+    const expiring = await follow(member, roomId, { authorization: `Bearer ${token}` });
+    await expiring.end();
+    expect(expiring.events.map(({ event }) => event)).not.toContain('complete');
+    expect(expiring.ended).toBe('cut');
+
+    const leaver = await signUp(app.url);
+    await leaver.join(roomId);
+    const ending = await follow(leaver, roomId);
+    await ending.next(1);
+    await leaver.run(`mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }`, {
+      token: leaver.refreshToken,
+    });
+    await ending.end();
+    expect(ending.ended).toBe('cut');
+  });
+
+  test('refuses a stranger with an error, then complete', async () => {
+    const roomId = await owner.createRoom('PRIVATE');
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { accept: 'text/event-stream', 'content-type': 'application/json', ...member.headers() },
+      body: JSON.stringify({ query: PLAIN, variables: { roomId } }),
+    });
+    const text = await response.text();
+    expect(text).toContain('"code":"NOT_FOUND"');
+    expect(text.trimEnd().endsWith('event: complete\ndata:')).toBe(true);
+  });
+
+  test('does not hold up a server that stops', async () => {
+    const other = await makePlace(backend);
+    const stopping = await startOn(other);
+    const user = await signUp(stopping.url);
+    const roomId = await user.createRoom();
+    const stream = await EventStream.open(`${stopping.url}/graphql`, {
+      method: 'POST',
+      headers: { accept: 'text/event-stream', 'content-type': 'application/json', ...user.headers() },
+      body: JSON.stringify({ query: PLAIN, variables: { roomId } }),
+    });
+    await stream.next(1);
+    await stopping[Symbol.asyncDispose]();
+    await stream.end();
+    expect(stream.events.map(({ event }) => event)).not.toContain('complete');
+    await other[Symbol.asyncDispose]();
+  });
+});

@@ -1,0 +1,54 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { environmentOf, type Place } from './app.js';
+import { within } from './deadline.js';
+
+/** A server in a process of its own, as `npm start` runs it. */
+export class ServerProcess implements AsyncDisposable {
+  private constructor(
+    readonly url: string,
+    private readonly child: ChildProcess,
+  ) {}
+
+  /** Resolves when it says that it is ready; rejects with what it wrote when it ends before. */
+  static async start(place: Place, more: Record<string, string> = {}): Promise<ServerProcess> {
+    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+      env: { PATH: process.env['PATH'], ...environmentOf(place, more) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+    const ready = new Promise<string>((resolve, reject) => {
+      createInterface(child.stdout).on('line', (line) => {
+        const url = /^parley listening on (\S+)$/.exec(line)?.[1];
+        if (url !== undefined) resolve(url);
+      });
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${errors}`)));
+    });
+    try {
+      return new ServerProcess(await within(30_000, 'the server is ready', ready), child);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  /** Resident memory in bytes, as the kernel counts it; only on Linux. */
+  async memory(): Promise<number> {
+    const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    this.child.kill(signal);
+    await exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill('SIGKILL');
+  }
+}

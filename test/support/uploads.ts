@@ -1,0 +1,91 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Place } from './app.js';
+import type { Client } from './client.js';
+import { eventually } from './deadline.js';
+import { MultipartRequest } from './multipart-request.js';
+
+/** What is kept of uploads. */
+export interface Kept {
+  /** Files with bytes on disk, half written ones among them. */
+  readonly onDisk: number;
+  /** Files that the room shows. */
+  readonly rows: number;
+  /** Bytes that are claimed but no file's; 0 where the database cannot be asked from here. */
+  readonly leases: number;
+}
+
+export async function kept(place: Place, client: Client, roomId: string): Promise<Kept> {
+  const { room } = await client.run(`query ($id: ID!) { room(id: $id) { files { totalCount } } }`, {
+    id: roomId,
+  });
+  return {
+    onDisk: (await namesOnDisk(place)).length,
+    rows: room.files.totalCount,
+    leases: await countLeases(place),
+  };
+}
+
+export async function namesOnDisk(place: Place): Promise<string[]> {
+  const entries = await readdir(join(place.dataDir, 'files'), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+async function countLeases(place: Place): Promise<number> {
+  if (place.env['DATABASE_URL'] === undefined) return 0;
+  const [row] = await sql<{ count: number }>(place, 'select count(*)::int as count from upload_leases');
+  return row?.count ?? 0;
+}
+
+/** Asks the database of a place on Postgres. */
+export async function sql<Row extends pg.QueryResultRow>(
+  place: Place,
+  text: string,
+  values: unknown[] = [],
+): Promise<Row[]> {
+  const client = new pg.Client({ connectionString: place.env['DATABASE_URL'] });
+  await client.connect();
+  try {
+    return (await client.query<Row>(text, values)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Resolves once what is kept is `expected`: what a failed request leaves goes a moment after its answer. */
+export async function keptSoon(place: Place, client: Client, roomId: string, expected: Kept): Promise<void> {
+  await eventually(10_000, `what is kept is ${JSON.stringify(expected)}`, async () => {
+    const found = JSON.stringify(await kept(place, client, roomId));
+    if (found !== JSON.stringify(expected)) throw new Error(`${found} is kept`);
+    return true;
+  });
+}
+
+const UPLOAD_FILES = `mutation ($input: UploadFilesInput!) { uploadFiles(input: $input) { outcomes {
+  __typename ... on UploadedFile { file { id name mimeType size sha256 } } ... on RejectedFile { name code message } } } }`;
+
+export const UPLOAD_FILE = `mutation ($input: UploadFileInput!) {
+  uploadFile(input: $input) { eventCursor file { id name mimeType size sha256 url } } }`;
+
+/** A multipart request of this user, written by hand. */
+export const multipart = (client: Client, headers: Record<string, string> = {}): MultipartRequest =>
+  new MultipartRequest(`${client.url}/graphql`, { ...client.headers(), ...headers });
+
+/** `operations` and `map` of an uploadFiles of `count` files, in parts named 0, 1, … */
+export const manyFiles = (
+  roomId: string,
+  count: number,
+  more: object = {},
+): [operations: object, map: object] => [
+  {
+    query: UPLOAD_FILES,
+    variables: { input: { roomId, files: Array.from({ length: count }, () => null), ...more } },
+  },
+  Object.fromEntries(Array.from({ length: count }, (_, i) => [String(i), [`variables.input.files.${i}`]])),
+];
+
+export const oneFile = (roomId: string, more: object = {}): [operations: object, map: object] => [
+  { query: UPLOAD_FILE, variables: { input: { roomId, file: null, ...more } } },
+  { file: ['variables.input.file'] },
+];

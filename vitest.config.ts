@@ -1,0 +1,59 @@
+import { createRequire } from 'node:module';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+
+/** Files run two at a time: each may bring up an embedded Postgres of several hundred megabytes. */
+const WORKERS = 2;
+
+/** The file that Node takes. Vite would take another, and two copies of graphql refuse each other's schemas. */
+const GRAPHQL = createRequire(import.meta.url).resolve('graphql');
+
+interface Kind {
+  readonly include: readonly string[];
+  /** Wants Postgres, Redis or Chromium. */
+  readonly services?: boolean;
+  /** Measures time or memory, or kills processes: one file at a time, after the others. */
+  readonly alone?: boolean;
+  readonly testTimeout?: number;
+}
+
+function project(
+  name: string,
+  { include, services, alone, testTimeout = 5_000 }: Kind,
+): TestProjectInlineConfiguration {
+  return {
+    resolve: { alias: [{ find: /^graphql$/, replacement: GRAPHQL }] },
+    test: {
+      name,
+      include: [...include],
+      pool: 'forks',
+      testTimeout,
+      hookTimeout: 60_000,
+      restoreMocks: true,
+      ...(services === true && { globalSetup: ['test/support/global-setup.ts'] }),
+      maxWorkers: alone === true ? 1 : WORKERS,
+      sequence: { groupOrder: alone === true ? 1 : 0 },
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('unit', { include: ['src/**/*.test.ts'] }),
+      project('lint', { include: ['test/lint/**/*.test.ts'], testTimeout: 30_000 }),
+      project('integration', {
+        include: ['test/integration/**/*.test.ts'],
+        services: true,
+        testTimeout: 30_000,
+      }),
+      project('contract', { include: ['test/contract/**/*.test.ts'], services: true, testTimeout: 30_000 }),
+      project('browser', { include: ['test/browser/**/*.test.ts'], services: true, testTimeout: 60_000 }),
+      project('chaos', {
+        include: ['test/chaos/**/*.test.ts'],
+        services: true,
+        alone: true,
+        testTimeout: 120_000,
+      }),
+    ],
+  },
+});

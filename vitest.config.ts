@@ -21,7 +21,13 @@ function project(
   { include, services, alone, testTimeout = 5_000 }: Kind,
 ): TestProjectInlineConfiguration {
   return {
-    resolve: { alias: [{ find: /^graphql$/, replacement: GRAPHQL }] },
+    resolve: {
+      alias: [
+        { find: /^graphql$/, replacement: GRAPHQL },
+        // The package by its own name, as the recipes take it: the sources, so that nothing has to be built first.
+        { find: /^parley\/(client.*)$/, replacement: `${import.meta.dirname}/$1/index.ts` },
+      ],
+    },
     test: {
       name,
       include: [...include],

@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.js';
 import { transaction, type Database } from '../db/database.js';
 import { newId } from '../db/ids.js';
+import { throughOutage } from '../db/outage.js';
 import type { UserRow } from '../db/tables.js';
 import { conflict, unauthenticated } from '../errors.js';
 import { SESSIONS_TOPIC, type Bus, type SessionSignal } from '../events/bus.js';
@@ -49,23 +50,27 @@ export class AccountsService {
     await this.limits.attemptSignUp(address);
     const email = input.email.toLowerCase();
     const passwordHash = await hashPassword(input.password);
-    const user = await queries.insertUser(this.deps.db, {
-      id: newId(),
-      email,
-      handle: input.handle,
-      name: input.name,
-      password_hash: passwordHash,
-      issuer: null,
-      subject: null,
-    });
-    if (user === undefined) {
+    const id = newId();
+    await throughOutage(async (attempt) => {
+      const user = await queries.insertUser(this.deps.db, {
+        id,
+        email,
+        handle: input.handle,
+        name: input.name,
+        password_hash: passwordHash,
+        issuer: null,
+        subject: null,
+      });
+      if (user !== undefined) return;
+      // The attempt before may have done it, and its answer be lost.
+      if (attempt > 0 && (await queries.accountById(this.deps.db, id)) !== undefined) return;
       const taken = await queries.takenBy(this.deps.db, email, input.handle);
       throw conflict(
         `input.${taken}`,
         taken === 'email' ? 'This e-mail has an account: sign in.' : 'This handle is taken.',
       );
-    }
-    return this.startSession(user.id);
+    });
+    return this.startSession(id);
   }
 
   /** Throws UNAUTHENTICATED alike for an unknown e-mail and a wrong password, RATE_LIMITED for too many attempts. */
@@ -84,25 +89,28 @@ export class AccountsService {
    * was stolen or replayed, and its whole family ends. Throws UNAUTHENTICATED.
    */
   async refresh(refreshToken: string): Promise<NewSession> {
-    const outcome = await transaction(this.deps.db, async (trx, afterCommit) => {
-      const hash = hashRefresh(refreshToken);
-      const row = await queries.lockRefreshToken(trx, hash);
-      const now = new Date();
-      if (row?.endedAt !== null || row.expiresAt <= now) return undefined;
-      if (row.used_at !== null && now.getTime() - row.used_at.getTime() > REUSE_GRACE_MS) {
-        await queries.endSession(trx, row.sessionId);
-        afterCommit(() => {
-          this.tellEnded(row.sessionId);
-        });
-        return undefined;
-      }
-      const successor = this.deps.tokens.successorOf(refreshToken);
-      if (row.used_at === null) {
-        await queries.spendRefreshToken(trx, hash, now);
-        await queries.insertRefreshToken(trx, row.sessionId, hashRefresh(successor));
-      }
-      return this.session(row.userId, row.sessionId, successor, row.expiresAt);
-    });
+    // Again after a lost answer, it is the same token again within the grace.
+    const outcome = await throughOutage(() =>
+      transaction(this.deps.db, async (trx, afterCommit) => {
+        const hash = hashRefresh(refreshToken);
+        const row = await queries.lockRefreshToken(trx, hash);
+        const now = new Date();
+        if (row?.endedAt !== null || row.expiresAt <= now) return undefined;
+        if (row.used_at !== null && now.getTime() - row.used_at.getTime() > REUSE_GRACE_MS) {
+          await queries.endSession(trx, row.sessionId);
+          afterCommit(() => {
+            this.tellEnded(row.sessionId);
+          });
+          return undefined;
+        }
+        const successor = this.deps.tokens.successorOf(refreshToken);
+        if (row.used_at === null) {
+          await queries.spendRefreshToken(trx, hash, now);
+          await queries.insertRefreshToken(trx, row.sessionId, hashRefresh(successor));
+        }
+        return this.session(row.userId, row.sessionId, successor, row.expiresAt);
+      }),
+    );
     if (outcome === undefined)
       throw unauthenticated('This refresh token is spent, ended or unknown: sign in again.');
     return outcome;
@@ -110,15 +118,17 @@ export class AccountsService {
 
   /** Ends the token's family and its sockets everywhere. Answers the user. Throws UNAUTHENTICATED for an unknown token. */
   async signOut(refreshToken: string): Promise<string> {
-    return transaction(this.deps.db, async (trx, afterCommit) => {
-      const row = await queries.lockRefreshToken(trx, hashRefresh(refreshToken));
-      if (row === undefined) throw unauthenticated('This refresh token is unknown.');
-      await queries.endSession(trx, row.sessionId);
-      afterCommit(() => {
-        this.tellEnded(row.sessionId);
-      });
-      return row.userId;
-    });
+    return throughOutage(() =>
+      transaction(this.deps.db, async (trx, afterCommit) => {
+        const row = await queries.lockRefreshToken(trx, hashRefresh(refreshToken));
+        if (row === undefined) throw unauthenticated('This refresh token is unknown.');
+        await queries.endSession(trx, row.sessionId);
+        afterCommit(() => {
+          this.tellEnded(row.sessionId);
+        });
+        return row.userId;
+      }),
+    );
   }
 
   /** Which of these sign-ins go on: the others' sockets are to be closed. */
@@ -139,14 +149,17 @@ export class AccountsService {
   }
 
   private async startSession(userId: string): Promise<NewSession> {
-    const sessionId = newId();
-    const refreshToken = this.deps.tokens.newRefresh();
-    const expiresAt = new Date(Date.now() + SESSION_MS);
-    await transaction(this.deps.db, async (trx) => {
-      await queries.insertSession(trx, { id: sessionId, userId, expiresAt });
-      await queries.insertRefreshToken(trx, sessionId, hashRefresh(refreshToken));
+    // A session whose answer was lost is of no use to anyone, and runs out.
+    return throughOutage(async () => {
+      const sessionId = newId();
+      const refreshToken = this.deps.tokens.newRefresh();
+      const expiresAt = new Date(Date.now() + SESSION_MS);
+      await transaction(this.deps.db, async (trx) => {
+        await queries.insertSession(trx, { id: sessionId, userId, expiresAt });
+        await queries.insertRefreshToken(trx, sessionId, hashRefresh(refreshToken));
+      });
+      return this.session(userId, sessionId, refreshToken, expiresAt);
     });
-    return this.session(userId, sessionId, refreshToken, expiresAt);
   }
 
   private session(

@@ -25,31 +25,35 @@ export class Housekeeping {
     private readonly retentionMs: number,
     private readonly logger: Logger,
   ) {
-    this.timer = setInterval(() => {
-      this.running ??= this.round();
-    }, INTERVAL_MS);
+    this.timer = setInterval(() => this.begin(), INTERVAL_MS);
     this.timer.unref();
-  }
-
-  /** Deletes all that is due now; answers how many rows. */
-  async sweep(): Promise<number> {
-    const now = Date.now();
-    const old = new Date(now - this.retentionMs);
-    const keys = new Date(now - KEY_HOURS * 3_600_000);
-    const spent = new Date(now - SPENT_DAYS * 86_400_000);
-    // While a room's old events go there may be holes among them: whoever reads there is told CURSOR_EXPIRED either way.
-    return (
-      (await this.deleteAll('room_events', sql`at < ${old}`)) +
-      (await this.deleteAll('idempotency_keys', sql`created_at < ${keys}`)) +
-      (await this.deleteAll('refresh_tokens', sql`used_at < ${spent}`)) +
-      (await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`))
-    );
+    this.begin();
   }
 
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
     await this.running;
+  }
+
+  private begin(): void {
+    this.running ??= this.round();
+  }
+
+  /** Deletes all that is due now. */
+  private async sweep(): Promise<void> {
+    const now = Date.now();
+    const old = new Date(now - this.retentionMs);
+    const keys = new Date(now - KEY_HOURS * 3_600_000);
+    const spent = new Date(now - SPENT_DAYS * 86_400_000);
+    // While a room's old events go there may be holes among them: whoever reads there is told CURSOR_EXPIRED either way. The last
+    // of them stays, for its cursor is good as long as all that came after it is there.
+    const next = sql`(select next.at from room_events next where next.room_id = room_events.room_id
+      and next.seq > room_events.seq order by next.seq limit 1)`;
+    await this.deleteAll('room_events', sql`at < ${old} and ${next} < ${old}`);
+    await this.deleteAll('idempotency_keys', sql`created_at < ${keys}`);
+    await this.deleteAll('refresh_tokens', sql`used_at < ${spent}`);
+    await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`);
   }
 
   private async round(): Promise<void> {
@@ -62,15 +66,13 @@ export class Housekeeping {
     }
   }
 
-  private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<number> {
-    let total = 0;
+  private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<void> {
     for (;;) {
       const name = sql.table(table);
       const { numAffectedRows = 0n } = await sql`
         delete from ${name}
         where ctid = any (array (select ctid from ${name} where ${due} limit ${BATCH}))`.execute(this.db);
-      total += Number(numAffectedRows);
-      if (numAffectedRows < BATCH || this.stopped) return total;
+      if (numAffectedRows < BATCH || this.stopped) return;
     }
   }
 }

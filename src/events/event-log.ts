@@ -131,10 +131,15 @@ async function logHolds(
   // The head's own event may be trimmed away, in a room that was quiet for long.
   if (place.seq === head.seq) return place.tag === head.tag;
   if (place.seq === 0) return place.tag === room.tag;
+  return holdsEvent(db, room.id, place);
+}
+
+/** Whether the event at this place is this one. */
+export async function holdsEvent(db: Kysely<Tables>, roomId: string, place: LogHead): Promise<boolean> {
   const row = await db
     .selectFrom('room_events')
     .select('tag')
-    .where('room_id', '=', room.id)
+    .where('room_id', '=', roomId)
     .where('seq', '=', place.seq)
     .executeTakeFirst();
   return row?.tag === place.tag;

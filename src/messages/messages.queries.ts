@@ -18,23 +18,6 @@ export async function roomOfMessage(db: Database, id: string): Promise<string | 
   return row?.room_id;
 }
 
-/** Where the log tells of a message; undefined for one that is not stored. */
-export async function placeOfMessage(
-  trx: Trx,
-  id: string,
-): Promise<{ seq: number; tag: string } | undefined> {
-  return trx
-    .selectFrom('messages')
-    .innerJoin('room_events', (join) =>
-      join
-        .onRef('room_events.room_id', '=', 'messages.room_id')
-        .onRef('room_events.seq', '=', 'messages.seq'),
-    )
-    .select(['room_events.seq', 'room_events.tag'])
-    .where('messages.id', '=', id)
-    .executeTakeFirst();
-}
-
 export const timelineKeyset: Keyset<Tables, 'messages', MessageRow> = {
   columns: ['messages.seq'],
   direction: 'asc',

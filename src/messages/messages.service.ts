@@ -1,7 +1,6 @@
 import type { Database } from '../db/database.js';
 import { claimKey, recordOutcome } from '../db/idempotency.js';
 import { newId } from '../db/ids.js';
-import { throughOutage } from '../db/outage.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MessageRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
@@ -48,23 +47,20 @@ export class MessagesService {
     const { roomId, body, replyToId, fileIds } = input;
     if (body.trim() === '' && fileIds.length === 0)
       throw badInput('input.body', 'A message has a body, or files.');
-    const messageId = newId();
     const call = {
       userId: actorId,
       mutation: 'postMessage',
       key: input.idempotencyKey ?? '',
       input: { roomId, body, replyToId, fileIds },
     };
-    const run = async (write: RoomWrite, attempt: number): Promise<MessageWritten> => {
+    return writeInRoom(this.deps, actorId, roomId, async (write) => {
       if (!canWrite(write.role)) throw forbidden('Only members post: join the room first.');
       if (input.idempotencyKey !== null) {
         const first = await claimKey<MessageWritten>(write.trx, call);
         if (first !== undefined) return first;
-      } else if (attempt > 0) {
-        const stored = await queries.placeOfMessage(write.trx, messageId);
-        if (stored !== undefined) return { messageId, eventCursor: encodeEventCursor({ roomId, ...stored }) };
       }
       await this.checkReferences(write, input);
+      const messageId = newId();
       const place = await write.take({ messages: 1 });
       await queries.insertMessage(
         write.trx,
@@ -89,10 +85,7 @@ export class MessagesService {
       const outcome = { messageId, eventCursor };
       if (input.idempotencyKey !== null) await recordOutcome(write.trx, call, outcome);
       return outcome;
-    };
-    return throughOutage((attempt) =>
-      writeInRoom(this.deps, actorId, roomId, (write) => run(write, attempt)),
-    );
+    });
   }
 
   /** Changes the body of one's own message. The same body again writes nothing. */
@@ -154,19 +147,16 @@ export class MessagesService {
   ): Promise<MessageWritten> {
     const roomId = await queries.roomOfMessage(this.deps.db, messageId);
     if (roomId === undefined) throw notFound('The message');
-    // A change that was already made is not made again, so repeating one whose answer was lost is safe.
-    return throughOutage(() =>
-      writeInRoom(
-        this.deps,
-        actorId,
-        roomId,
-        async (write) => {
-          const [message] = await queries.messagesByIds(write.trx, [messageId]);
-          if (message === undefined || !canWrite(write.role)) throw notFound('The message');
-          return work(write, message);
-        },
-        'The message',
-      ),
+    return writeInRoom(
+      this.deps,
+      actorId,
+      roomId,
+      async (write) => {
+        const [message] = await queries.messagesByIds(write.trx, [messageId]);
+        if (message === undefined || !canWrite(write.role)) throw notFound('The message');
+        return work(write, message);
+      },
+      'The message',
     );
   }
 

@@ -41,7 +41,7 @@ export async function roomsByIds(db: Database, ids: readonly string[]): Promise<
   return ids.map((id) => byId.get(id));
 }
 
-export async function roomIdBySlug(db: Database, slug: string): Promise<string | undefined> {
+export async function roomIdBySlug(db: Database | Trx, slug: string): Promise<string | undefined> {
   const row = await db.selectFrom('rooms').select('id').where('slug', '=', slug).executeTakeFirst();
   return row?.id;
 }

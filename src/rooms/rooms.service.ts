@@ -1,5 +1,6 @@
 import { transaction, type Database, type Trx } from '../db/database.js';
 import { newId, newTag } from '../db/ids.js';
+import { throughOutage } from '../db/outage.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility } from '../db/tables.js';
 import { badInput, conflict, forbidden, notFound } from '../errors.js';
@@ -40,23 +41,31 @@ export class RoomsService {
     input: { slug: string; name: string; topic: string | null; visibility: RoomVisibility },
   ): Promise<MemberWritten> {
     const id = newId();
-    return transaction(this.deps.db, async (trx, afterCommit) => {
-      const made = await queries.insertRoom(trx, { id, ...input, tag: newTag() });
-      if (made === undefined) throw conflict('input.slug', 'This slug is taken.');
-      const place = await takeSeq(trx, id, { members: 1 });
-      await queries.insertMembership(trx, membership(id, actorId, 'OWNER', place));
-      await appendEvent(trx, id, place, {
-        kind: 'MEMBER_JOINED',
-        actor_id: actorId,
-        user_id: actorId,
-        role: 'OWNER',
-      });
-      const signal: RoomSignal = { type: 'event', seq: place.seq };
-      afterCommit(() => {
-        this.deps.bus.publish(roomTopic(id), signal);
-      });
-      return { roomId: id, userId: actorId, eventCursor: encodeEventCursor({ roomId: id, ...place }) };
-    });
+    /** What the attempt before answers if its commit happened. */
+    let made: MemberWritten | undefined;
+    return throughOutage(() =>
+      transaction(this.deps.db, async (trx, afterCommit) => {
+        afterCommit(() => {
+          const signal: RoomSignal = { type: 'event', seq: 1 };
+          this.deps.bus.publish(roomTopic(id), signal);
+        });
+        // Waits for another transaction that takes the slug, the attempt before among them.
+        if ((await queries.insertRoom(trx, { id, ...input, tag: newTag() })) === undefined) {
+          if (made !== undefined && (await queries.roomIdBySlug(trx, input.slug)) === id) return made;
+          throw conflict('input.slug', 'This slug is taken.');
+        }
+        const place = await takeSeq(trx, id, { members: 1 });
+        await queries.insertMembership(trx, membership(id, actorId, 'OWNER', place));
+        await appendEvent(trx, id, place, {
+          kind: 'MEMBER_JOINED',
+          actor_id: actorId,
+          user_id: actorId,
+          role: 'OWNER',
+        });
+        made = { roomId: id, userId: actorId, eventCursor: encodeEventCursor({ roomId: id, ...place }) };
+        return made;
+      }),
+    );
   }
 
   /**

@@ -126,7 +126,7 @@ export class Follower {
     if (name === 'FORBIDDEN') {
       this.forbiddenAt.push(Date.now());
       wait = this.random.between(300, 600);
-    } else if (this.kind === 'client/' && name !== 'UNAVAILABLE') {
+    } else if (this.kind === 'client/') {
       // It comes back by itself.
       this.odd(`client/ gave up: ${name}`);
     } else if (!TRANSIENT.has(name)) {

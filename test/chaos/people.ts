@@ -1,4 +1,4 @@
-import { Session } from '../../client/session.js';
+import { Session } from 'parley/client';
 import { Client, PASSWORD } from '../support/client.js';
 
 /** A user of the cluster, whose access token is always fresh. */

@@ -2,8 +2,7 @@ import { ApolloClient, ApolloLink, gql, InMemoryCache } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { createClient, type Client } from 'graphql-ws';
 import WebSocket from 'ws';
-import type { Session } from '../../client/session.js';
-import { createSocket } from '../../client/socket.js';
+import { createSocket, type Session } from 'parley/client';
 
 /** Why a subscription ended: codes of errors, or none when its connection was lost. */
 export type End = readonly string[] | 'lost' | 'complete' | `closed ${string}`;
@@ -61,7 +60,7 @@ function stockClient(url: string, session: Session): Client {
 }
 
 const overSocket =
-  (client: Client): Subscribe =>
+  (client: Pick<Client, 'subscribe'>): Subscribe =>
   (query, roomId, after, sink) =>
     client.subscribe<any>(
       { query, variables: { roomId, after } },

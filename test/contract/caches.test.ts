@@ -3,9 +3,9 @@ import { Client, fetchExchange, subscriptionExchange } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
 import { isObjectType } from 'graphql';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { applyEvent, forgetMessages, typePolicies } from '../../client/apollo.js';
-import fragments from '../../client/possible-types.js';
-import { keys, logger, resolvers, updates } from '../../client/urql.js';
+import { applyEvent, forgetMessages, typePolicies } from 'parley/client/apollo';
+import { fragments } from 'parley/client';
+import { keys, logger, resolvers, updates } from 'parley/client/urql';
 import { schema } from '../../src/schema.js';
 import {
   FollowDocument,

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
-import { Session } from '../../client/session.js';
+import { Session } from 'parley/client';
 import { backends, makePlace, startOn, type Place } from '../support/app.js';
 import { Client, PASSWORD, signUp } from '../support/client.js';
 import { eventually } from '../support/deadline.js';

@@ -51,7 +51,11 @@ export function live(user: Client, options: Partial<ClientOptions> = {}): WsClie
   });
 }
 
-export function subscribe(client: WsClient, query: string, variables: Variables = {}): Feed {
+export function subscribe(
+  client: Pick<WsClient, 'subscribe'>,
+  query: string,
+  variables: Variables = {},
+): Feed {
   return new Feed((feed) =>
     client.subscribe<any>(
       { query, variables },

@@ -5,6 +5,7 @@ import { once } from 'node:events';
 export class Wire implements AsyncDisposable {
   private readonly ends = new Set<Socket>();
   private isUp = true;
+  private trap: { readonly text: string; readonly when: 'asking' | 'answering' } | undefined;
 
   private constructor(
     private readonly server: Server,
@@ -35,6 +36,14 @@ export class Wire implements AsyncDisposable {
     for (const end of this.ends) end.unpipe().pause();
   }
 
+  /**
+   * Breaks the connection over which the client sends `text` next: before the server has it (`asking`), or once it has answered and
+   * the client does not know (`answering`).
+   */
+  breakAt(text: string, when: 'asking' | 'answering'): void {
+    this.trap = { text, when };
+  }
+
   mend(url = this.target): void {
     this.target = url;
     this.isUp = true;
@@ -53,6 +62,17 @@ export class Wire implements AsyncDisposable {
     }
     const { hostname, port } = new URL(this.target);
     const server = connect(Number(port), hostname);
+    client.on('data', (chunk: Buffer) => {
+      if (this.trap === undefined || !chunk.includes(this.trap.text)) return;
+      const { when } = this.trap;
+      this.trap = undefined;
+      if (when === 'asking') server.destroy();
+      else
+        server
+          .unpipe(client)
+          .once('data', () => server.destroy())
+          .resume();
+    });
     for (const [from, to] of [
       [client, server],
       [server, client],

@@ -1,11 +1,8 @@
-import { ApolloClient, ApolloLink, CombinedGraphQLErrors, InMemoryCache } from '@apollo/client';
-import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
+import { ApolloClient, ApolloLink, InMemoryCache } from '@apollo/client';
 import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
 import { OperationTypeNode } from 'graphql';
-import { applyEvent, forgetMessages, typePolicies } from '../../../client/apollo.js';
-import fragments from '../../../client/possible-types.js';
-import type { Session } from '../../../client/session.js';
-import { createSocket } from '../../../client/socket.js';
+import { createSocket, fragments, type Session } from 'parley/client';
+import { applyEvent, forgetMessages, liveLink, typePolicies } from 'parley/client/apollo';
 import {
   AddFilesDocument,
   FollowDocument,
@@ -21,7 +18,7 @@ export function connect(session: Session): ApolloClient {
   return new ApolloClient({
     link: ApolloLink.split(
       ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
-      new GraphQLWsLink(createSocket(session.url, session)),
+      liveLink(createSocket(session.url, session)),
       new UploadHttpLink({ uri: session.url, fetch: session.fetch }),
     ),
     cache: new InMemoryCache({ possibleTypes: fragments.possibleTypes, typePolicies }),
@@ -61,20 +58,22 @@ export function openRoom(
     feed ??= follow();
   });
 
+  // Through lost connections it goes on by itself. If the server's log does not reach back so far, the list is read anew.
   const follow = () =>
     client
-      .subscribe({ query: FollowDocument, variables: { roomId, after: list?.eventCursor } })
+      .subscribe({
+        query: FollowDocument,
+        variables: { roomId, after: list?.eventCursor },
+        context: { onGap: () => void startOver() },
+      })
       .subscribe(({ data, error }) => {
         if (data !== undefined) applyEvent(client.cache, roomId, data.roomEvents);
-        if (isCode(error, 'CURSOR_EXPIRED')) void startOver();
-        else if (error !== undefined) view.onEnd(error);
+        if (error !== undefined) view.onEnd(error);
       });
 
-  // The server's log does not reach back to where this list was read: read it again, and follow it from there.
-  const startOver = async () => {
+  const startOver = () => {
     forgetMessages(client.cache, roomId);
-    await query.refetch();
-    feed = follow();
+    return query.refetch();
   };
 
   return {
@@ -89,9 +88,6 @@ export function openRoom(
 }
 
 type MessageList = NonNullable<TimelineQuery['room']>['messages'] | undefined;
-
-const isCode = (error: unknown, code: string): boolean =>
-  CombinedGraphQLErrors.is(error) && error.errors.some(({ extensions }) => extensions?.['code'] === code);
 
 /** Posts a message. The feed brings it to the list, in its place. */
 export async function say(client: ApolloClient, roomId: string, body: string, fileIds: string[] = []) {

@@ -1,9 +1,7 @@
-import { Client, type CombinedError, fetchExchange, subscriptionExchange } from '@urql/core';
+import { Client, fetchExchange } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
-import fragments from '../../../client/possible-types.js';
-import type { Session } from '../../../client/session.js';
-import { createSocket } from '../../../client/socket.js';
-import { keys, logger, resolvers, updates } from '../../../client/urql.js';
+import { createSocket, fragments, type Session } from 'parley/client';
+import { keys, liveExchange, logger, resolvers, updates } from 'parley/client/urql';
 import {
   AddFilesDocument,
   FollowDocument,
@@ -17,27 +15,13 @@ import {
 
 /** Queries, mutations and uploads go over HTTP, subscriptions over one WebSocket. */
 export function connect(session: Session): Client {
-  const socket = createSocket(session.url, session);
   return new Client({
     url: session.url,
     fetch: session.fetch,
     exchanges: [
       cacheExchange({ keys, resolvers, updates, logger, possibleTypes: fragments.possibleTypes }),
       fetchExchange,
-      subscriptionExchange({
-        forwardSubscription: ({ query = '', variables = {} }) => ({
-          subscribe: (sink) => ({
-            unsubscribe: socket.subscribe(
-              { query, variables },
-              {
-                next: ({ data = null, errors }) => sink.next({ data, ...(errors && { errors }) }),
-                error: (error) => sink.error(error),
-                complete: () => sink.complete(),
-              },
-            ),
-          }),
-        }),
-      }),
+      liveExchange(createSocket(session.url, session)),
     ],
   });
 }
@@ -73,17 +57,15 @@ export function openRoom(
     feed ??= follow();
   });
 
+  // Through lost connections it goes on by itself. If the server's log does not reach back so far, the list is read anew.
   const follow = () =>
-    client.subscription(FollowDocument, { roomId, after: list?.eventCursor }).subscribe(({ error }) => {
-      if (isCode(error, 'CURSOR_EXPIRED')) void startOver();
-      else if (error !== undefined) view.onEnd(error);
-    });
+    client
+      .subscription(FollowDocument, { roomId, after: list?.eventCursor }, { onGap: () => void startOver() })
+      .subscribe(({ error }) => {
+        if (error !== undefined) view.onEnd(error);
+      });
 
-  // The server's log does not reach back to where this list was read: read it again, and follow it from there.
-  const startOver = async () => {
-    await client.query(...page(start), { requestPolicy: 'network-only' }).toPromise();
-    feed = follow();
-  };
+  const startOver = () => client.query(...page(start), { requestPolicy: 'network-only' }).toPromise();
 
   return {
     older: () => client.query(...page({ last: 50, before: list?.pageInfo.startCursor })).toPromise(),
@@ -96,9 +78,6 @@ export function openRoom(
 }
 
 type MessageList = NonNullable<TimelineQuery['room']>['messages'] | undefined;
-
-const isCode = (error: CombinedError | undefined, code: string): boolean =>
-  error?.graphQLErrors.some(({ extensions }) => extensions['code'] === code) ?? false;
 
 /** Posts a message. The feed brings it to the list, in its place. */
 export async function say(client: Client, roomId: string, body: string, fileIds: string[] = []) {

@@ -1,16 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
-import WebSocket from 'ws';
-import { inMemory, inStorage, Session, type Tokens } from '../../client/session.js';
-import { createSocket } from '../../client/socket.js';
+import { inMemory, inStorage, Session, type Tokens } from 'parley/client';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
-import { eventually } from '../support/deadline.js';
-import { ROOM_EVENTS, subscribe, type Feed } from '../support/live.js';
 import { Wire } from '../support/wire.js';
-
-// As in a browser.
-vi.stubGlobal('WebSocket', WebSocket);
 
 let app: App;
 let wire: Wire;
@@ -121,83 +114,5 @@ describe('a session', () => {
     expect(second).not.toBe('run out');
     other.set(undefined);
     expect(one.signedIn).toBe(false);
-  });
-});
-
-describe('a socket', () => {
-  const open = (session: Session, keepAlive = 10_000) => {
-    const socket = createSocket(url, session, { keepAlive });
-    onTestFinished(() => socket.dispose());
-    return socket;
-  };
-  const bodies = (feed: Feed): string[] =>
-    feed.results.flatMap(({ roomEvents }) => roomEvents.message?.body ?? []);
-
-  test('resumes each feed behind its last event: nothing is missing, nothing comes twice', async () => {
-    const roomId = await user.createRoom();
-    const socket = open(signedIn(tokensOf(user)));
-    const early = subscribe(socket, ROOM_EVENTS, { roomId });
-    await early.take(1, 'roomEvents');
-    await user.post(roomId, '1');
-    const late = subscribe(socket, ROOM_EVENTS, { roomId, last: 1 });
-    await late.take(2, 'roomEvents');
-
-    for (const round of [2, 3, 4]) {
-      wire.cut();
-      await user.post(roomId, String(round));
-      wire.mend();
-      await eventually(10_000, 'what was missed', () =>
-        [early, late].every((feed) => bodies(feed).length >= round),
-      );
-    }
-    await user.post(roomId, 'live');
-    await eventually(
-      10_000,
-      'what is live',
-      () => bodies(late).includes('live') && bodies(early).includes('live'),
-    );
-    expect(bodies(early)).toEqual(['1', '2', '3', '4', 'live']);
-    expect(bodies(late)).toEqual(['1', '2', '3', '4', 'live']);
-  });
-
-  test('notices a connection on which nothing passes any longer, and opens another', async () => {
-    const roomId = await user.createRoom();
-    const feed = subscribe(open(signedIn(tokensOf(user)), 200), ROOM_EVENTS, { roomId });
-    await feed.take(1, 'roomEvents');
-    wire.freeze();
-    await user.post(roomId, 'into the void');
-    await eventually(10_000, 'the message', () => bodies(feed).includes('into the void'));
-  });
-
-  test('gets a fresh token when its own is refused', async () => {
-    const roomId = await user.createRoom();
-    const session = signedIn({ ...tokensOf(user), accessToken: 'from another time' });
-    const feed = subscribe(open(session), ROOM_EVENTS, { roomId });
-    expect(await feed.take(1, 'roomEvents')).toMatchObject([{ __typename: 'Checkpoint' }]);
-  });
-
-  test('does not repeat what was refused', async () => {
-    const feed = subscribe(open(signedIn(tokensOf(user))), ROOM_EVENTS, { roomId: 'nonsense' });
-    await feed.end();
-    expect(feed.codes).toEqual(['BAD_USER_INPUT']);
-  });
-
-  test('ends the feed of a consumer that throws', async () => {
-    const roomId = await user.createRoom();
-    const client = open(signedIn(tokensOf(user)));
-    const problem = new Error('cannot draw this');
-    const failed = new Promise((resolve) => {
-      client.subscribe(
-        { query: ROOM_EVENTS, variables: { roomId } },
-        {
-          next: () => {
-            throw problem;
-          },
-          error: resolve,
-          complete: () => undefined,
-        },
-      );
-    });
-    expect(await failed).toBe(problem);
   });
 });

@@ -1,0 +1,2 @@
+export { applyEvent, connection, forgetMessages, typePolicies, type RoomEventData } from './cache.js';
+export { liveLink } from './link.js';

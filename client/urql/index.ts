@@ -1,0 +1,2 @@
+export { keys, logger, resolvers, updates } from './cache.js';
+export { liveExchange } from './exchange.js';

@@ -1,0 +1,108 @@
+import { sql, type RawBuilder } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { App } from '../../src/app.js';
+import { readConfig } from '../../src/config/env.js';
+import { openDatabase } from '../../src/db/open.js';
+import { createLogger } from '../../src/observability/logger.js';
+import { backends, environmentOf, makePlace, startOn, type Place } from '../support/app.js';
+import { Client, signUp } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
+import { live, ROOM_EVENTS, subscribe, type Feed } from '../support/live.js';
+
+describe.each(backends)('What a server on %s keeps of the past', (backend) => {
+  let place: Place;
+  let app: App;
+  let user: Client;
+  let roomId: string;
+
+  beforeAll(async () => {
+    place = await makePlace(backend);
+    app = await startOn(place);
+    user = await signUp(app.url);
+    roomId = await user.createRoom();
+  });
+  afterAll(async () => {
+    await app[Symbol.asyncDispose]();
+    await place[Symbol.asyncDispose]();
+  });
+
+  /** Does something to the database of a server that is stopped meanwhile. */
+  async function whileStopped(...statements: RawBuilder<unknown>[]): Promise<void> {
+    await app[Symbol.asyncDispose]();
+    const database = await openDatabase(readConfig(environmentOf(place)), createLogger('silent'));
+    for (const statement of statements) await statement.execute(database.db);
+    await database.close();
+    app = await startOn(place);
+    user = new Client(app.url, user.token, user.userId, user.refreshToken, user.handle);
+  }
+
+  /** The cursors that are sent after `after`, up to the checkpoint; or how the subscription ended. */
+  async function follow(variables: Record<string, unknown>): Promise<string[] | Feed> {
+    const client = live(user);
+    const feed = subscribe(client, ROOM_EVENTS, { roomId, ...variables });
+    try {
+      await eventually(
+        10_000,
+        'the end of the replay',
+        () => feed.isOver || feed.results.at(-1)?.roomEvents.__typename === 'Checkpoint',
+      );
+      return feed.isOver
+        ? feed
+        : feed.results.slice(0, -1).map(({ roomEvents }) => roomEvents.cursor as string);
+    } finally {
+      await client.dispose();
+    }
+  }
+
+  test('is the log for as long as its retention, and every message', async () => {
+    const cursors: string[] = [];
+    for (let i = 0; i < 8; i++) cursors.push((await user.post(roomId, `message ${i}`)).eventCursor);
+    // The first event is the room's maker, so message i is event i + 2. The first five messages are older than 30 days.
+    await whileStopped(sql`update room_events set at = at - interval '31 days' where seq <= 6`);
+    const head = cursors.at(-1);
+
+    await eventually(10_000, 'the sweep', async () => !Array.isArray(await follow({ after: cursors[3] })));
+    for (const after of cursors.slice(0, 4)) {
+      const feed = (await follow({ after })) as Feed;
+      expect(feed.error).toMatchObject([{ extensions: { code: 'CURSOR_EXPIRED', eventCursor: head } }]);
+    }
+    // All that came after the last of the old ones is there, so its cursor is good.
+    expect(await follow({ after: cursors[4] })).toEqual(cursors.slice(5));
+    expect(await follow({ last: 100 })).toEqual(cursors.slice(4));
+    expect(await follow({ after: head })).toEqual([]);
+
+    const { room } = await user.run(
+      'query ($id: ID!) { room(id: $id) { messages(first: 100) { totalCount edges { node { body } } } } }',
+      { id: roomId },
+    );
+    expect(room.messages.totalCount).toBe(8);
+    expect(room.messages.edges).toHaveLength(8);
+  });
+
+  test('is the last event of a room that is quiet for longer, so that whoever has seen it misses nothing', async () => {
+    const { eventCursor: last } = await user.post(roomId, 'the last for long');
+    await whileStopped(sql`update room_events set at = at - interval '90 days'`);
+    await eventually(10_000, 'the sweep', async () => {
+      const kept = await follow({ last: 100 });
+      return Array.isArray(kept) && kept.length === 1;
+    });
+    const { eventCursor: news } = await user.post(roomId, 'good morning');
+    expect(await follow({ after: last })).toEqual([news]);
+  });
+
+  test('is an idempotency key for 48 hours', async () => {
+    const [young, old] = [
+      await user.post(roomId, 'said once', { idempotencyKey: 'young' }),
+      await user.post(roomId, 'said twice', { idempotencyKey: 'old' }),
+    ];
+    await whileStopped(
+      sql`update idempotency_keys set created_at = created_at - interval '47 hours' where key = 'young'`,
+      sql`update idempotency_keys set created_at = created_at - interval '49 hours' where key = 'old'`,
+    );
+    await eventually(10_000, 'the sweep', async () => {
+      const again = await user.post(roomId, 'said twice', { idempotencyKey: 'old' });
+      return again.id !== old.id;
+    });
+    expect(await user.post(roomId, 'said once', { idempotencyKey: 'young' })).toEqual(young);
+  });
+});

@@ -2,11 +2,12 @@ import type { Client as WsClient } from 'graphql-ws';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { makePlace, startOn, type Place } from '../support/app.js';
-import { Client, signUp, word } from '../support/client.js';
+import { Client, signUp, word, type GraphQLAnswer } from '../support/client.js';
 import { closed, connect } from '../support/connected-socket.js';
 import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import { isMissing, services, startRedis, type RedisServer } from '../support/services.js';
+import { sql } from '../support/uploads.js';
 
 const TYPING = `subscription ($roomId: ID!) { typing(roomId: $roomId) { user { handle } typing } }`;
 const SET_TYPING = `mutation ($input: SetTypingInput!) { setTyping(input: $input) { expiresAt } }`;
@@ -121,6 +122,24 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
         `mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }`,
         { token: user.refreshToken },
       );
+      expect(await closed(socket)).toBe(4403);
+    });
+
+    test('let go at the other whose refresh token is spent twice at the one', async () => {
+      const user = await signUp(first.url);
+      const socket = await connect(at(second.url, user));
+      const refresh = (): Promise<GraphQLAnswer> =>
+        new Client(first.url).ask(
+          `mutation ($token: String!) { refreshSession(input: { refreshToken: $token }) { userId: user { id } } }`,
+          { token: user.refreshToken },
+        );
+      expect((await refresh()).errors).toEqual([]);
+      // Beyond the grace in which an answer may be lost, it was stolen.
+      await sql(
+        place,
+        `update refresh_tokens set used_at = used_at - interval '1 hour' where used_at is not null`,
+      );
+      expect((await refresh()).errors[0]!.extensions['code']).toBe('UNAUTHENTICATED');
       expect(await closed(socket)).toBe(4403);
     });
 
@@ -248,6 +267,30 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
       });
       expect(events.length - 1).toBe(room.messages.totalCount);
       await client.dispose();
+    });
+
+    test('one who is removed meanwhile is cut off within five seconds, and is told nothing of it or after it', async () => {
+      const roomId = await ada.createRoom();
+      await bob.join(roomId);
+      const client = live(bob);
+      const feed = subscribe(client, ROOM_EVENTS, { roomId });
+      const typing = subscribe(client, TYPING, { roomId });
+      await feed.take(1, 'roomEvents');
+      await redis.kill();
+      try {
+        await ada.run(`mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { memberId } }`, {
+          input: { roomId, userId: bob.userId },
+        });
+        await ada.post(roomId, 'not for Bob');
+        for (const one of [feed, typing]) {
+          await one.end(5000);
+          expect(one.codes).toEqual(['FORBIDDEN']);
+        }
+        expect(feed.results.map(({ roomEvents }) => roomEvents.__typename)).toEqual(['Checkpoint']);
+      } finally {
+        await redis.start();
+        await client.dispose();
+      }
     });
 
     test('a process starts without it, and stops', async () => {

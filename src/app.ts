@@ -147,7 +147,14 @@ async function start(
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
   const yoga = createGraphQL(config, connections);
-  const sockets = new SocketServer({ yoga, authenticator, connections, logger, contextParts });
+  const sockets = new SocketServer({
+    yoga,
+    authenticator,
+    connections,
+    logger,
+    compression: config.socketCompression,
+    contextParts,
+  });
 
   let stopping = false;
   const server = createHttpServer({

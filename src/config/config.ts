@@ -38,6 +38,8 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** Addresses or named ranges of proxies whose X-Forwarded-For is believed (proxy-addr's syntax). */
   readonly trustProxy: readonly string[];
+  /** Compress WebSocket messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
+  readonly socketCompression: boolean;
 }
 
 export interface IdentityProvider {

@@ -29,6 +29,7 @@ describe('The configuration', () => {
       publicUrl: undefined,
       corsOrigins: [],
       trustProxy: [],
+      socketCompression: false,
     });
   });
 
@@ -56,6 +57,7 @@ describe('The configuration', () => {
         PUBLIC_URL: 'https://chat.example.com/base///',
         CORS_ORIGINS: 'https://app.example.com, http://localhost:3000',
         TRUST_PROXY: 'loopback, 10.0.0.0/8',
+        SOCKET_COMPRESSION: 'true',
       }),
     ).toMatchObject({
       port: 0,
@@ -75,6 +77,7 @@ describe('The configuration', () => {
       publicUrl: 'https://chat.example.com/base',
       corsOrigins: ['https://app.example.com', 'http://localhost:3000'],
       trustProxy: ['loopback', '10.0.0.0/8'],
+      socketCompression: true,
     });
   });
 
@@ -102,6 +105,7 @@ describe('The configuration', () => {
     ['CORS_ORIGINS', 'https://app.example.com/path'],
     ['JWT_JWKS_URL', 'keys'],
     ['TRUST_PROXY', 'everyone'],
+    ['SOCKET_COMPRESSION', 'yes'],
   ])('refuses %s=%j in one line with what it got and what it takes', (name, value) => {
     const message = refusal({ [name]: value });
     expect(message.startsWith(`${name}: got ${JSON.stringify(value)}; it takes `)).toBe(true);

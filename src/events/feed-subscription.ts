@@ -12,6 +12,8 @@ export interface Feed {
   /** The next events after `seq`, as far as the head. Throws CURSOR_EXPIRED at a hole. */
   after(seq: number): Promise<readonly RoomEventRow[]>;
   onTyping(listener: (signal: TypingSignal) => void): () => void;
+  /** Calls `listener` with the rows that the head moves on by. Answers how to stop. */
+  onAppend(listener: (rows: readonly RoomEventRow[]) => void): () => void;
 }
 
 /**
@@ -79,6 +81,11 @@ export class FeedSubscription {
     return rows;
   }
 
+  /** What follows up to `seq` reached the subscriber by another way. */
+  moveTo(seq: number): void {
+    this.position = seq;
+  }
+
   private async wait(ms: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
@@ -112,6 +119,6 @@ export class FeedSubscription {
     this.onEnd?.();
   }
 
-  /** Called once when it is over, for whoever follows something else than the log (typing). */
+  /** Called once when it is over, for whoever does not wait in `read`. */
   onEnd: (() => void) | undefined;
 }

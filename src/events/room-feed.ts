@@ -27,6 +27,7 @@ export class RoomFeed implements Feed {
   private readonly pages = new Map<number, Promise<RoomEventRow[]>>();
   private readonly subscriptions = new Set<FeedSubscription>();
   private readonly typingListeners = new Set<(signal: TypingSignal) => void>();
+  private readonly appendListeners = new Set<(rows: readonly RoomEventRow[]) => void>();
   private readonly bus: Promise<BusSubscription>;
   private reading: Promise<void> | undefined;
   private readAgain = false;
@@ -71,6 +72,11 @@ export class RoomFeed implements Feed {
   onTyping(listener: (signal: TypingSignal) => void): () => void {
     this.typingListeners.add(listener);
     return () => this.typingListeners.delete(listener);
+  }
+
+  onAppend(listener: (rows: readonly RoomEventRow[]) => void): () => void {
+    this.appendListeners.add(listener);
+    return () => this.appendListeners.delete(listener);
   }
 
   /** The events after `seq` that the feed has reached, from the ring or the log. Throws CURSOR_EXPIRED at a hole. */
@@ -171,6 +177,7 @@ export class RoomFeed implements Feed {
     this.head = { seq: last.seq, tag: last.tag };
     for (const row of rows) if (row.kind === 'MEMBER_LEFT') this.revoke(row);
     for (const subscription of this.subscriptions) subscription.wake();
+    for (const listener of this.appendListeners) listener(rows);
   }
 
   /** Rights live here: whoever left is cut off on this process at once, wherever their subscriptions stand. */

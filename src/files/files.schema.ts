@@ -6,6 +6,7 @@ import { builder } from '../graphql/builder.js';
 import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
 import { defineLoader, type Context } from '../graphql/context.js';
 import { decodeId } from '../graphql/ids.js';
+import { needsViewer } from '../graphql/needs-viewer.js';
 import { text } from '../graphql/text.js';
 import { visibleNodes } from '../graphql/visible-nodes.js';
 import { eventCursorOf, listCursorDescription, Room, roomOf, viewerReads } from '../rooms/rooms.schema.js';
@@ -164,6 +165,7 @@ builder.objectField(Room, 'files', (t) =>
     {
       type: File,
       nullable: true,
+      extensions: needsViewer,
       description: 'Newest first if `orderBy` is left out. Null for those who are no members.',
       complexity: connectionComplexity,
       args: {

@@ -33,7 +33,7 @@ export class Context {
   /** Identity of what loaders may remember. Replaced when something was written. */
   cache: object = {};
 
-  constructor(private readonly parts: ContextParts) {}
+  constructor(protected readonly parts: ContextParts) {}
 
   get services(): Services {
     return this.parts.services;
@@ -86,6 +86,46 @@ export class Context {
   fresh(): Context {
     return new Context(this.parts);
   }
+
+  /** The same for no one in particular. */
+  shared(): Context {
+    return new SharedContext(this.parts);
+  }
+}
+
+/**
+ * For an answer that is sent to several viewers alike. Reading the viewer throws, so that a field which needs the viewer and does
+ * not say so (needs-viewer.ts) fails instead of showing one what is another's.
+ */
+class SharedContext extends Context {
+  constructor({ services, cursors, logger, requestId }: ContextParts) {
+    super({
+      services,
+      cursors,
+      logger,
+      requestId,
+      authentication: { kind: 'none' },
+      lastEventId: undefined,
+      address: '',
+    });
+  }
+
+  override get authentication(): Authentication {
+    return noViewer();
+  }
+  override get viewer(): Viewer | undefined {
+    return noViewer();
+  }
+  override signedIn(): Viewer {
+    return noViewer();
+  }
+  override fresh(): Context {
+    return new SharedContext(this.parts);
+  }
+}
+
+function noViewer(): never {
+  throw new Error('a field that needs the viewer has to say so by `extensions: needsViewer`');
 }
 
 /**

@@ -3,7 +3,7 @@ import { mapAsyncIterator, type Plugin } from 'graphql-yoga';
 import type { ErrorCode } from '../errors.js';
 import { placeOf, toClientErrors } from '../graphql/errors.js';
 import type { TransportContext } from '../live/execution-plugin.js';
-import { LiveEnd } from '../live/live-events.js';
+import { LiveEnd } from '../live/answers.js';
 
 /** Maps and masks the errors of every answer that leaves over HTTP, streamed ones included, and gives it its status. */
 export function useClientErrors(): Plugin<object, TransportContext> {

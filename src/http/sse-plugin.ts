@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ExecutionResult } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { LiveConnections } from '../live/connections.js';
 import type { TransportContext } from '../live/execution-plugin.js';
+import { liveEventsOf } from '../live/live-events.js';
 import { SseStream } from './sse-stream.js';
 
 const MEDIA_TYPE = 'text/event-stream';
@@ -19,11 +19,12 @@ export const isEventSource = ({ method, headers }: IncomingMessage): boolean =>
 export function useSse(connections: LiveConnections): Plugin<object, TransportContext> {
   return {
     onResultProcess(hook) {
-      if (!(Symbol.asyncIterator in hook.result)) return;
       if (hook.request.headers.get('accept')?.includes(MEDIA_TYPE) !== true) return;
       const { parley, res } = hook.serverContext as unknown as NodeContext;
-      hook.setResultProcessor((result, fetchApi) => {
-        const stream = new SseStream(result as AsyncIterable<ExecutionResult>, res, parley.viewer);
+      const events = liveEventsOf(parley);
+      if (events === undefined) return;
+      hook.setResultProcessor((_result, fetchApi) => {
+        const stream = new SseStream(events, res, parley);
         connections.add(stream);
         stream.once('close', () => connections.delete(stream));
         res.once('close', () => stream.destroy());

@@ -1,9 +1,12 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { ExecutionResult } from 'graphql';
-import { callAt } from '../live/long-timer.js';
+import type { Context } from '../graphql/context.js';
+import { toClientErrors } from '../graphql/errors.js';
+import { LiveEnd } from '../live/answers.js';
 import type { LiveConnection } from '../live/connections.js';
-import { eventIdOf } from '../live/live-events.js';
+import type { LiveEvents } from '../live/live-events.js';
+import { callAt } from '../live/long-timer.js';
+import type { Answer, Batch, LiveSink } from '../live/sink.js';
 import type { Viewer } from '../viewer.js';
 
 /** A comment is sent this often, so that proxies and clients see a quiet stream alive. */
@@ -14,28 +17,58 @@ const STALLED_MS = 30_000;
 /**
  * The text of one event stream (graphql-sse's distinct connections mode): `next` for each answer, its `id` the event's cursor,
  * and `complete` at a final end. What expires or restarts is cut without `complete`, so that the client comes back.
- * Answers are taken from the source only as fast as the client reads.
+ * Answers are taken only as fast as the client reads.
  * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
-export class SseStream extends Readable implements LiveConnection {
-  private readonly source: AsyncIterator<ExecutionResult>;
+export class SseStream extends Readable implements LiveConnection, LiveSink {
+  readonly viewer: Viewer | undefined;
   private readonly pinging: NodeJS.Timeout;
   private readonly stopExpiry: (() => void) | undefined;
-  private reading = false;
-  private lastRead = Date.now();
+  private readonly stop: () => void;
+  /** Whether the response has taken what it was given, and since when it has not. */
+  private wanted = false;
+  private fullSince = Date.now();
+  private wake: (() => void) | undefined;
 
   constructor(
-    source: AsyncIterable<ExecutionResult>,
+    events: LiveEvents,
     private readonly res: ServerResponse,
-    readonly viewer: Viewer | undefined,
+    private readonly context: Context,
   ) {
-    super({ encoding: 'utf8', highWaterMark: 16 * 1024 });
-    this.source = source[Symbol.asyncIterator]();
-    this.stopExpiry = viewer && callAt(viewer.tokenExpiresAt, () => this.expire());
+    super({ highWaterMark: 16 * 1024 });
+    this.viewer = context.viewer;
+    this.stopExpiry = this.viewer && callAt(this.viewer.tokenExpiresAt, () => this.expire());
     this.pinging = setInterval(() => this.ping(), PING_MS);
     this.pinging.unref();
     // Some browsers show no open stream before its first bytes.
     this.push(':\n\n');
+    this.stop = events.attach(this);
+  }
+
+  get isReady(): boolean {
+    return this.wanted || this.destroyed;
+  }
+
+  async ready(): Promise<void> {
+    if (this.isReady) return;
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+    });
+  }
+
+  send(batch: Batch): void {
+    this.give(batch.form('event stream', framesOf));
+  }
+
+  end(error?: unknown): void {
+    if (this.destroyed) return;
+    if (error !== undefined) {
+      const causes = error instanceof LiveEnd ? error.errors : [error];
+      const errors = toClientErrors(causes, this.context.requestId, this.context.logger);
+      this.push(framesOf([{ text: JSON.stringify({ errors }), cursor: undefined }]));
+    }
+    this.push('event: complete\ndata:\n\n');
+    this.push(null);
   }
 
   expire(): void {
@@ -47,35 +80,28 @@ export class SseStream extends Readable implements LiveConnection {
   }
 
   override _read(): void {
-    this.lastRead = Date.now();
-    if (this.reading) return;
-    this.reading = true;
-    this.source.next().then(
-      ({ done, value }) => {
-        this.reading = false;
-        if (this.destroyed) return;
-        if (done === true) {
-          this.push('event: complete\ndata:\n\n');
-          this.push(null);
-        } else {
-          this.push(frame(value));
-        }
-      },
-      (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
-    );
+    this.wanted = true;
+    this.wake?.();
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     clearInterval(this.pinging);
     this.stopExpiry?.();
-    void this.source.return?.();
+    this.stop();
+    this.wake?.();
     callback(error);
   }
 
+  private give(bytes: Buffer | string): void {
+    if (this.destroyed || this.readableEnded) return;
+    this.wanted = this.push(bytes);
+    if (!this.wanted) this.fullSince = Date.now();
+  }
+
   private ping(): void {
-    // While an answer is awaited, whoever reads has taken everything before.
-    if (this.reading) this.push(':\n\n');
-    else if (Date.now() - this.lastRead > STALLED_MS) this.cut();
+    // Whoever has not taken what is there gets nothing on top of it.
+    if (this.wanted) this.give(':\n\n');
+    else if (Date.now() - this.fullSince > STALLED_MS) this.cut();
   }
 
   private cut(): void {
@@ -84,7 +110,9 @@ export class SseStream extends Readable implements LiveConnection {
   }
 }
 
-function frame(result: ExecutionResult): string {
-  const id = eventIdOf(result);
-  return `${id === undefined ? '' : `id: ${id}\n`}event: next\ndata: ${JSON.stringify(result)}\n\n`;
+function framesOf(answers: readonly Answer[]): Buffer {
+  const frames = answers.map(
+    ({ text, cursor }) => `${cursor === undefined ? '' : `id: ${cursor}\n`}event: next\ndata: ${text}\n\n`,
+  );
+  return Buffer.from(frames.join(''));
 }

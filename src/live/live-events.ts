@@ -1,23 +1,21 @@
-import { execute, type GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql';
-import { isOutage } from '../db/outage.js';
-import type { RoomEventRow } from '../db/tables.js';
-import { encodeEventCursor } from '../events/event-cursor.js';
+import type { ExecutionResult } from 'graphql';
 import type { Context } from '../graphql/context.js';
-import { rootCause } from '../graphql/errors.js';
+import { RoomWatch } from '../rooms/room-watch.js';
+import { executeEvent, type LiveArgs } from './answers.js';
+import { follow } from './groups.js';
+import { shareAnswers } from './shared-answers.js';
+import type { Batch, LiveSink } from './sink.js';
 
-/** Where an answer carries the cursor of its event, beside what the client selected. */
-const EVENT_ID = Symbol('event id');
+const begun = new WeakMap<Context, LiveEvents>();
 
-/** The cursor to resume from after this answer; undefined where its event has no place in a log. */
-export const eventIdOf = (result: ExecutionResult & { [EVENT_ID]?: string }): string | undefined =>
-  result[EVENT_ID];
-
-export type LiveArgs = Omit<ExecutionArgs, 'contextValue'> & { readonly contextValue: Context };
+/** The subscription that a request began, whatever was wrapped around it on its way to the transport. */
+export const liveEventsOf = (context: Context): LiveEvents | undefined => begun.get(context);
 
 /**
- * The answers of one live subscription: each event of the source is executed with a context of its own, so that what it shows
- * is read at or after the event. An event that cannot be executed ends the subscription with its errors (LiveEnd), and so does
- * an error of the source; both are thrown once, then it is done. `return` ends a pending `next` at once.
+ * The answers of one live subscription. Transports attach a sink, which is handed texts: what happens in a room is executed once
+ * for all who select the same there (LiveGroup). Whoever iterates instead gets each event of the source executed for them alone,
+ * with a context of its own, so that what it shows is read at or after the event. An event that cannot be executed ends the
+ * subscription with its errors (LiveEnd), and so does an error of the source. `return` ends a pending `next` at once.
  */
 export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
   private readonly source: AsyncIterator<unknown>;
@@ -28,6 +26,39 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
     private readonly args: LiveArgs,
   ) {
     this.source = source[Symbol.asyncIterator]();
+    begun.set(args.contextValue, this);
+  }
+
+  /** Hands everything to `sink` from here on. Answers how the client ends it. */
+  attach(sink: LiveSink): () => void {
+    if (this.source instanceof RoomWatch) {
+      try {
+        const member = follow(this.source, this.args, sink);
+        return () => member.stop();
+      } catch (error) {
+        this.source.close();
+        sink.end(error);
+        return () => undefined;
+      }
+    }
+    const answer = shareAnswers(this.args);
+    this.pour(sink, answer).then(
+      () => sink.end(),
+      (error: unknown) => sink.end(error),
+    );
+    return () => void this.return();
+  }
+
+  /** What is no part of a log: each takes it at their own pace. */
+  private async pour(sink: LiveSink, answer: (event: object) => Promise<Batch>): Promise<void> {
+    for (;;) {
+      while (!sink.isReady && !this.isOver()) await sink.ready();
+      const event: IteratorResult<unknown> = await this.source.next();
+      if (event.done === true || this.isOver()) return;
+      const batch = await answer(event.value as object);
+      if (this.isOver()) return;
+      sink.send(batch);
+    }
   }
 
   async next(): Promise<IteratorResult<ExecutionResult, undefined>> {
@@ -35,16 +66,9 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
     try {
       const event = await this.source.next();
       if (event.done === true || this.isOver()) return await this.return();
-      const result = await execute({
-        ...this.args,
-        rootValue: event.value,
-        contextValue: this.args.contextValue.fresh(),
-      });
-      if (result.errors !== undefined && (result.data == null || result.errors.some(isTransient)))
-        throw new LiveEnd(result.errors);
-      if (this.isOver()) return { done: true, value: undefined };
-      const id = cursorOf(event.value);
-      return { done: false, value: id === undefined ? result : Object.assign(result, { [EVENT_ID]: id }) };
+      const contextValue = this.args.contextValue.fresh();
+      const result = await executeEvent({ ...this.args, contextValue }, event.value);
+      return this.isOver() ? { done: true, value: undefined } : { done: false, value: result };
     } catch (error) {
       await this.return();
       throw error;
@@ -66,27 +90,8 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
     return this;
   }
 
-  /** `return` may have been called while `next` was waiting. */
+  /** `return` may have been called while something was awaited. */
   private isOver(): boolean {
     return this.over;
-  }
-}
-
-/** A null where a field may be one would say that nothing is there, and a client that resumes would never be told otherwise. */
-const isTransient = (error: GraphQLError): boolean => isOutage(rootCause(error));
-
-function cursorOf(event: unknown): string | undefined {
-  const { room_id: roomId, seq, tag } = event as Partial<RoomEventRow>;
-  return roomId === undefined || seq === undefined || tag === undefined
-    ? undefined
-    : encodeEventCursor({ roomId, seq, tag });
-}
-
-/** Why a subscription ended: the errors of the event that could not be executed. */
-export class LiveEnd extends AggregateError {
-  declare readonly errors: GraphQLError[];
-
-  constructor(errors: readonly GraphQLError[]) {
-    super(errors, 'an event could not be executed');
   }
 }

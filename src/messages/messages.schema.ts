@@ -8,6 +8,7 @@ import { defineLoader, type Context } from '../graphql/context.js';
 import { decodeId } from '../graphql/ids.js';
 import { text } from '../graphql/text.js';
 import { idempotencyKey } from '../graphql/idempotency-key.js';
+import { needsViewer } from '../graphql/needs-viewer.js';
 import { visibleNodes } from '../graphql/visible-nodes.js';
 import { roomEvent, subject } from '../rooms/room-events.schema.js';
 import {
@@ -98,6 +99,7 @@ builder.objectField(Room, 'messages', (t) =>
     {
       type: Message,
       nullable: true,
+      extensions: needsViewer,
       description:
         "The room's timeline in log order, oldest first: `last: 50`, then `before`. Replies are in it; threads, once there are any, will not be. Null for those who are no members.",
       complexity: connectionComplexity,

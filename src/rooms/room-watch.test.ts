@@ -32,6 +32,9 @@ class ArrayFeed implements Feed {
   onTyping(): () => void {
     return () => undefined;
   }
+  onAppend(): () => void {
+    return () => undefined;
+  }
 }
 
 describe('Following a room', () => {

@@ -1,14 +1,14 @@
 import type { Database } from '../db/database.js';
 import type { RoomEventKind, RoomEventRow } from '../db/tables.js';
-import { badInput, forbidden, notFound } from '../errors.js';
+import { badInput, forbidden, notFound, type ParleyError } from '../errors.js';
 import { placeBeforeLast, resolveCursor, type LogHead } from '../events/event-log.js';
-import type { FeedSubscription } from '../events/feed-subscription.js';
+import type { Feed, FeedSubscription } from '../events/feed-subscription.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { canRead, canSee } from './rooms.policy.js';
 import { membershipOf, roomsByIds } from './rooms.queries.js';
 
 /** Silence after which a subscriber gets a fresh cursor. */
-const CHECKPOINT_MS = 60_000;
+export const CHECKPOINT_MS = 60_000;
 
 export interface WatchOptions {
   /** An event cursor: everything after it. */
@@ -76,66 +76,124 @@ export async function watchRoom(
 
 /** The events of a room for one subscriber, in commit order. Fails with FORBIDDEN once the user has left the room. */
 export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
-  private batch: readonly RoomEventRow[] = [];
+  private taken: readonly RoomEvent[] = [];
   private index = 0;
   private toldEnd = false;
 
   constructor(
     private readonly subscription: FeedSubscription,
+    /** How far it was read. */
     private place: LogHead,
     /** Everything up to here is replay. */
     private readonly replayEnd: number,
     private readonly options: WatchOptions,
   ) {}
 
-  async next(): Promise<IteratorResult<RoomEvent, undefined>> {
+  get feed(): Feed {
+    return this.subscription.feed;
+  }
+  /** Only events of this kind are told. */
+  get only(): RoomEventKind | undefined {
+    return this.options.only;
+  }
+  get tellsCheckpoints(): boolean {
+    return this.options.checkpoints === true;
+  }
+  /** Up to where everything was taken, or reached the subscriber by another way. */
+  get seq(): number {
+    return this.place.seq;
+  }
+  /** Whether `take` would answer without waiting for something to happen. */
+  get hasMore(): boolean {
+    return !this.subscription.caughtUp || this.endsReplay;
+  }
+
+  private get endsReplay(): boolean {
+    return this.tellsCheckpoints && !this.toldEnd && this.place.seq >= this.replayEnd;
+  }
+
+  /**
+   * What comes next, as soon as there is something: events, the checkpoint that ends the replay, or the one after a minute of
+   * silence. Undefined once it is closed. Throws FORBIDDEN, CURSOR_EXPIRED, NOT_FOUND. One call at a time.
+   */
+  async take(): Promise<readonly RoomEvent[] | undefined> {
     for (;;) {
       const { error, isOver } = this.subscription;
       if (error !== undefined) throw error;
-      if (isOver) return { done: true, value: undefined };
-
-      const row = this.batch[this.index];
-      if (row !== undefined) {
-        this.index += 1;
-        this.place = { seq: row.seq, tag: row.tag };
-        if (this.options.only === undefined || row.kind === this.options.only)
-          return { done: false, value: row };
-        continue;
-      }
-      if (this.options.checkpoints === true && !this.toldEnd && this.place.seq >= this.replayEnd) {
+      if (isOver) return undefined;
+      if (this.endsReplay) {
         this.toldEnd = true;
-        return { done: false, value: this.checkpoint() };
+        return [checkpointAt(this.feed.roomId, this.place)];
       }
       const rows = await this.subscription.read(CHECKPOINT_MS);
-      this.batch = rows ?? [];
-      this.index = 0;
-      if (rows === undefined && this.options.checkpoints === true && !this.subscription.isOver) {
-        return { done: false, value: this.checkpoint() };
+      if (this.subscription.isOver) continue;
+      if (rows === undefined) {
+        if (this.tellsCheckpoints) return [checkpointAt(this.feed.roomId, this.place)];
+        continue;
       }
+      const last = rows.at(-1);
+      if (last !== undefined) this.place = { seq: last.seq, tag: last.tag };
+      const told = toldOf(rows, this.only);
+      if (told.length > 0) return told;
+    }
+  }
+
+  /** All up to `place` reached the subscriber by another way. */
+  moveTo(place: LogHead): void {
+    this.place = place;
+    this.subscription.moveTo(place.seq);
+  }
+
+  /** Calls `listener` once when it is over; with the error, unless it was closed from this side. */
+  onEnd(listener: (error: ParleyError | undefined) => void): void {
+    if (this.subscription.isOver) listener(this.subscription.error);
+    else this.subscription.onEnd = () => listener(this.subscription.error);
+  }
+
+  close(): void {
+    this.subscription.close();
+  }
+
+  async next(): Promise<IteratorResult<RoomEvent, undefined>> {
+    for (;;) {
+      const event = this.taken[this.index];
+      if (event !== undefined && !this.subscription.isOver) {
+        this.index += 1;
+        return { done: false, value: event };
+      }
+      const taken = await this.take();
+      if (taken === undefined) return { done: true, value: undefined };
+      this.taken = taken;
+      this.index = 0;
     }
   }
 
   return(): Promise<IteratorResult<RoomEvent, undefined>> {
-    this.subscription.close();
+    this.close();
     return Promise.resolve({ done: true, value: undefined });
   }
 
   throw(error: unknown): Promise<IteratorResult<RoomEvent, undefined>> {
-    this.subscription.close();
+    this.close();
     return Promise.reject(error instanceof Error ? error : new Error(String(error)));
   }
 
   [Symbol.asyncIterator](): this {
     return this;
   }
-
-  private checkpoint(): CheckpointEvent {
-    return {
-      kind: 'CHECKPOINT',
-      room_id: this.subscription.feed.roomId,
-      ...this.place,
-      at: new Date(),
-      actor_id: null,
-    };
-  }
 }
+
+/** What of some rows is told to one who follows `only` a kind. */
+export const toldOf = (
+  rows: readonly RoomEventRow[],
+  only: RoomEventKind | undefined,
+): readonly RoomEventRow[] => (only === undefined ? rows : rows.filter(({ kind }) => kind === only));
+
+export const checkpointAt = (roomId: string, { seq, tag }: LogHead): CheckpointEvent => ({
+  kind: 'CHECKPOINT',
+  room_id: roomId,
+  seq,
+  tag,
+  at: new Date(),
+  actor_id: null,
+});

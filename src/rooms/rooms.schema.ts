@@ -5,6 +5,7 @@ import { builder } from '../graphql/builder.js';
 import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
 import { defineLoader, type Context } from '../graphql/context.js';
 import { decodeId } from '../graphql/ids.js';
+import { needsViewer } from '../graphql/needs-viewer.js';
 import { text } from '../graphql/text.js';
 import { visibleNodes } from '../graphql/visible-nodes.js';
 import { canRead, canSee } from './rooms.policy.js';
@@ -111,6 +112,7 @@ builder.node(Room, {
     viewerMembership: t.field({
       type: RoomMember,
       nullable: true,
+      extensions: needsViewer,
       description: "The viewer's own membership; null when the viewer is no member.",
       resolve: async (room, _args, ctx) =>
         ctx.viewer === undefined ? null : ((await membershipOf(ctx, room.id, ctx.viewer.id)) ?? null),
@@ -119,6 +121,7 @@ builder.node(Room, {
       {
         type: RoomMember,
         nullable: true,
+        extensions: needsViewer,
         description: 'By joinedAt, oldest first. Null for those who are no members.',
         complexity: connectionComplexity,
         resolve: async (room, args: ConnectionArgs, ctx) => {

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { forbidden } from '../errors.js';
 import type { TypingSignal } from '../events/bus.js';
 import { FeedSubscription, type Feed } from '../events/feed-subscription.js';
-import { SILENCE_MS, TypingWatch } from './typing-watch.js';
+import { SILENCE_MS } from './room-typing.js';
+import { TypingWatch } from './typing-watch.js';
 
 describe('Watching who types', () => {
   let listeners: Set<(signal: TypingSignal) => void>;
@@ -21,6 +22,7 @@ describe('Watching who types', () => {
         listeners.add(listener);
         return () => listeners.delete(listener);
       },
+      onAppend: () => () => undefined,
     };
     subscription = new FeedSubscription(feed, 'me', () => undefined);
     subscription.start(0, 0);
@@ -80,6 +82,20 @@ describe('Watching who types', () => {
       type('bob', i % 2 === 1);
     }
     expect([await next(), await next()].sort()).toEqual(['ada stopped', 'bob types']);
+  });
+
+  test('tells a change as one thing to all who watch, and its end to those who saw it begin', async () => {
+    type('ada');
+    const later = new TypingWatch(new FeedSubscription(subscription.feed, 'me', () => undefined));
+    type('bob');
+    const changes = [await watch.next(), await watch.next()].map(({ value }) => value);
+    expect((await later.next()).value).toBe(changes[1]);
+    type('ada', false);
+    type('bob', false);
+    expect([await next(), await next()]).toEqual(['ada stopped', 'bob stopped']);
+    expect((await later.next()).value).toMatchObject({ userId: 'bob', typing: false });
+    await later.return();
+    expect(listeners.size).toBe(1);
   });
 
   test('ends with what ended the subscription, and leaves nothing behind', async () => {

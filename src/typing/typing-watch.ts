@@ -1,34 +1,27 @@
-import type { FeedSubscription } from '../events/feed-subscription.js';
-import type { TypingSignal } from '../events/bus.js';
-
-/** A typist who is not heard of again has fallen silent after this long. */
-export const SILENCE_MS = 6000;
-
-export interface TypingChange {
-  readonly userId: string;
-  readonly typing: boolean;
-  readonly expiresAt: Date | null;
-}
+import type { Feed, FeedSubscription } from '../events/feed-subscription.js';
+import { RoomTyping, type TypingChange } from './room-typing.js';
 
 /**
  * Typing in one room for one subscriber. Holds the newest change of each typist, so a slow reader costs a bounded amount and
- * is told the present. A typist who is not heard of again is reported silent by a timer.
+ * is told the present. Of one who stops is told who was told that they began.
  */
 export class TypingWatch implements AsyncIterableIterator<TypingChange> {
   private readonly pending = new Map<string, TypingChange>();
-  private readonly timers = new Map<string, NodeJS.Timeout>();
-  private readonly stopListening: () => void;
+  private readonly typists = new Set<string>();
+  private readonly stopWatching: () => void;
   private wake: (() => void) | undefined;
 
   constructor(private readonly subscription: FeedSubscription) {
-    this.stopListening = subscription.feed.onTyping((signal) => {
-      this.onSignal(signal);
-    });
+    this.stopWatching = RoomTyping.of(subscription.feed).watch((change) => this.onChange(change));
     subscription.onEnd = () => {
       this.stop();
     };
     // Who left while they were let in is over already, and is told so by the first `next`.
     if (subscription.isOver) this.stop();
+  }
+
+  get feed(): Feed {
+    return this.subscription.feed;
   }
 
   async next(): Promise<IteratorResult<TypingChange, undefined>> {
@@ -61,31 +54,15 @@ export class TypingWatch implements AsyncIterableIterator<TypingChange> {
     return this;
   }
 
-  private onSignal({ userId, typing, expiresAt }: TypingSignal): void {
-    const known = this.timers.get(userId);
-    clearTimeout(known);
-    this.timers.delete(userId);
-    if (typing) {
-      // From now on, and not until `expiresAt`: the clocks of processes differ.
-      const timer = setTimeout(() => {
-        this.onSignal({ type: 'typing', userId, typing: false, expiresAt: 0 });
-      }, SILENCE_MS);
-      this.timers.set(userId, timer);
-      this.put({ userId, typing, expiresAt: new Date(expiresAt) });
-    } else if (known !== undefined) {
-      this.put({ userId, typing, expiresAt: null });
-    }
-  }
-
-  private put(change: TypingChange): void {
+  private onChange(change: TypingChange): void {
+    if (change.typing) this.typists.add(change.userId);
+    else if (!this.typists.delete(change.userId)) return;
     this.pending.set(change.userId, change);
     this.wake?.();
   }
 
   private stop(): void {
-    this.stopListening();
-    for (const timer of this.timers.values()) clearTimeout(timer);
-    this.timers.clear();
+    this.stopWatching();
     this.pending.clear();
     this.wake?.();
   }

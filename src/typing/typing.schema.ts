@@ -1,7 +1,7 @@
 import { User, userOf } from '../accounts/accounts.schema.js';
 import { builder } from '../graphql/builder.js';
 import { decodeId } from '../graphql/ids.js';
-import type { TypingChange } from './typing-watch.js';
+import type { TypingChange } from './room-typing.js';
 import type { TypingService } from './typing.service.js';
 
 declare module '../graphql/context.js' {

@@ -4,7 +4,8 @@ import { roomTopic, type Bus, type RoomSignal } from '../events/bus.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { canRead, canSee } from '../rooms/rooms.policy.js';
 import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
-import { SILENCE_MS, TypingWatch } from './typing-watch.js';
+import { SILENCE_MS } from './room-typing.js';
+import { TypingWatch } from './typing-watch.js';
 
 /** A typist is told to the room this often at most. */
 const THROTTLE_MS = 2000;

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
   getOperationAST,
@@ -20,37 +21,52 @@ import { toClientErrors } from '../graphql/errors.js';
 import { limits } from '../graphql/limits.js';
 import type { LiveConnections } from '../live/connections.js';
 import type { TransportContext } from '../live/execution-plugin.js';
-import { LiveEnd } from '../live/live-events.js';
+import { LiveEnd } from '../live/answers.js';
+import { liveEventsOf } from '../live/live-events.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
 import { LiveSocket, type SocketExtra } from './socket.js';
+
+/** Messages shorter than this are not worth compressing. */
+const COMPRESSED_BYTES = 1024;
 
 export interface SocketServerDeps {
   readonly yoga: YogaServerInstance<TransportContext, object>;
   readonly authenticator: Authenticator;
   readonly connections: LiveConnections;
   readonly logger: Logger;
+  /** Whether messages are compressed for clients that ask for it (permessage-deflate). */
+  readonly compression: boolean;
   /** What a context needs beside who is asking. */
   readonly contextParts: (request: IncomingMessage, authentication: Authentication) => ContextParts;
 }
 
 /** graphql-transport-ws at `/graphql`, on graphql-ws's core. https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md */
 export class SocketServer {
-  private readonly server = new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.frameBytes,
-    handleProtocols: (protocols) => handleProtocols(protocols),
-  });
+  private readonly server: WebSocketServer;
   private readonly core: Server<SocketExtra>;
 
   constructor(private readonly deps: SocketServerDeps) {
+    this.server = new WebSocketServer({
+      noServer: true,
+      maxPayload: limits.frameBytes,
+      handleProtocols: (protocols) => handleProtocols(protocols),
+      // Without a context that outlives a message, or each socket would hold some hundred KiB.
+      perMessageDeflate: deps.compression && {
+        threshold: COMPRESSED_BYTES,
+        serverNoContextTakeover: true,
+        clientNoContextTakeover: true,
+      },
+    });
     this.core = this.makeCore();
   }
 
   /** Takes over an HTTP connection that asked for a WebSocket. */
   upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
+    // The server speaks no TLS, so what it hands over is a socket.
+    if (!(connection instanceof Socket)) throw new Error('a WebSocket needs a connection of its own');
     this.server.handleUpgrade(request, connection, head, (ws) => {
-      const socket = new LiveSocket(ws, this.deps.logger);
+      const socket = new LiveSocket(ws, connection, this.deps.logger);
       this.deps.connections.add(socket);
       socket.open(this.core, request, () => {
         this.deps.connections.delete(socket);
@@ -62,7 +78,12 @@ export class SocketServer {
     return makeServer<ConnectionInitMessage['payload'], SocketExtra>({
       connectionInitWaitTimeout: limits.connectionInitMs,
       execute: (args) => enveloped(args).execute(args),
-      subscribe: (args) => enveloped(args).subscribe(args),
+      subscribe: async (args) => {
+        const { subscribe, context, socket, id } = enveloped(args);
+        const result = await subscribe(args);
+        const events = liveEventsOf(context);
+        return events === undefined ? result : socket.operation(events, id);
+      },
 
       onConnect: async ({ connectionParams, extra }) => {
         const authentication = await this.authenticate(connectionParams, extra.request);
@@ -74,7 +95,7 @@ export class SocketServer {
         return this.deps.connections.isLive(viewer);
       },
 
-      onSubscribe: async ({ subscriptions, extra }, _id, payload) => {
+      onSubscribe: async ({ subscriptions, extra }, id, payload) => {
         const context = this.context(extra);
         if (Object.keys(subscriptions).length > limits.socketOperations) {
           const message = `A socket carries ${String(limits.socketOperations)} operations at once.`;
@@ -97,7 +118,7 @@ export class SocketServer {
             operationName: payload.operationName,
             variableValues: payload.variables,
             contextValue: await contextFactory(),
-            rootValue: { execute, subscribe },
+            rootValue: { execute, subscribe, context, socket: extra.socket, id } satisfies Root,
           };
         } catch (error) {
           return toClientErrors([error], context.requestId, this.deps.logger);
@@ -179,7 +200,14 @@ interface Enveloped {
   ) => Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>>;
 }
 
-const enveloped = (args: ExecutionArgs) => args.rootValue as Pick<Enveloped, 'execute' | 'subscribe'>;
+/** What an operation needs when it is executed. */
+interface Root extends Pick<Enveloped, 'execute' | 'subscribe'> {
+  readonly context: Context;
+  readonly socket: LiveSocket;
+  readonly id: string;
+}
+
+const enveloped = (args: ExecutionArgs) => args.rootValue as Root;
 
 function isRefusedSubscription(args: ExecutionArgs, result: unknown): result is ExecutionResult {
   return (

@@ -1,12 +1,16 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Server } from 'graphql-ws';
 import type { RawData, WebSocket } from 'ws';
 import { isOutage } from '../db/outage.js';
 import type { LiveConnection } from '../live/connections.js';
+import type { LiveEvents } from '../live/live-events.js';
 import { callAt } from '../live/long-timer.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
 import { CLOSE, type Close } from './close-codes.js';
+import { Lane } from './lane.js';
+import { SocketOperation } from './operation.js';
 
 /** Between pings; one that is not answered before the next ends the socket. */
 const PING_MS = 12_000;
@@ -39,16 +43,16 @@ export class LiveSocket implements LiveConnection {
   private readonly pinging: NodeJS.Timeout;
   private stopExpiry: (() => void) | undefined;
   private answered = true;
-  /** Sends that the system has not taken yet, and since when none of them was. */
-  private unsent = 0;
-  private stalledSince = 0;
+  private readonly lane: Lane;
   private readonly closed: Promise<void>;
   private receive: (text: string) => Promise<void> = () => Promise.resolve();
 
   constructor(
     private readonly ws: WebSocket,
+    connection: Socket,
     private readonly logger: Logger,
   ) {
+    this.lane = new Lane(ws, connection);
     this.pinging = setInterval(() => {
       this.ping();
     }, PING_MS);
@@ -94,6 +98,11 @@ export class LiveSocket implements LiveConnection {
         this.logger.error({ err }, 'a socket did not end cleanly');
       });
     });
+  }
+
+  /** Sends the answers of a subscription; what comes back tells graphql-ws's core of its end. */
+  operation(events: LiveEvents, id: string): SocketOperation {
+    return new SocketOperation(events, this.lane, id);
   }
 
   /** Takes the viewer's rights over, or on with a fresh token, and gives them up when it runs out. */
@@ -158,23 +167,17 @@ export class LiveSocket implements LiveConnection {
       const operation = this.operations.get(id);
       if (operation !== undefined) operation.completed = true;
     }
-    if (this.unsent === 0) this.stalledSince = Date.now();
-    this.unsent += 1;
     return new Promise((resolve) => {
-      this.ws.send(text, (err) => {
-        this.unsent -= 1;
-        this.stalledSince = Date.now();
-        resolve(err == null ? undefined : this.closed);
-      });
+      this.lane.send(text, (err) => resolve(err == null ? undefined : this.closed));
     });
   }
 
   private ping(): void {
-    if (this.unsent > 0 && Date.now() - this.stalledSince > STALLED_MS) {
+    if (this.lane.stalledFor() > STALLED_MS) {
       this.close(CLOSE.TRY_LATER);
       // The close frame waits behind what is not read, so the connection is cut as well.
       this.ws.terminate();
-    } else if (!this.answered && this.unsent === 0) {
+    } else if (!this.answered && this.lane.isEmpty) {
       this.ws.terminate();
     } else {
       this.answered = false;

@@ -1,0 +1,45 @@
+import { execute, type ExecutionArgs, type ExecutionResult, type GraphQLError } from 'graphql';
+import { isOutage } from '../db/outage.js';
+import { encodeEventCursor } from '../events/event-cursor.js';
+import type { Context } from '../graphql/context.js';
+import { rootCause, toClientErrors } from '../graphql/errors.js';
+import type { Answer } from './sink.js';
+
+export type LiveArgs = Omit<ExecutionArgs, 'contextValue'> & { readonly contextValue: Context };
+
+/** Executes one event. Throws LiveEnd when it cannot be shown: it must not be passed over. */
+export async function executeEvent(args: LiveArgs, event: unknown): Promise<ExecutionResult> {
+  const result = await execute({ ...args, rootValue: event });
+  if (result.errors !== undefined && (result.data == null || result.errors.some(isTransient)))
+    throw new LiveEnd(result.errors);
+  return result;
+}
+
+/** What a client is sent for an event. Throws LiveEnd. */
+export async function answerTo(args: LiveArgs, event: unknown): Promise<Answer> {
+  const { errors, ...result } = await executeEvent(args, event);
+  const { requestId, logger } = args.contextValue;
+  const shown =
+    errors === undefined ? result : { errors: toClientErrors(errors, requestId, logger), ...result };
+  return { text: JSON.stringify(shown), cursor: cursorOf(event) };
+}
+
+/** A null where a field may be one would say that nothing is there, and a client that resumes would never be told otherwise. */
+const isTransient = (error: GraphQLError): boolean => isOutage(rootCause(error));
+
+/** The cursor to resume from after an event; undefined where it has no place in a log. */
+function cursorOf(event: unknown): string | undefined {
+  const { room_id: roomId, seq, tag } = event as { room_id?: string; seq?: number; tag?: string };
+  return roomId === undefined || seq === undefined || tag === undefined
+    ? undefined
+    : encodeEventCursor({ roomId, seq, tag });
+}
+
+/** Why a subscription ended: the errors of the event that could not be executed. */
+export class LiveEnd extends AggregateError {
+  declare readonly errors: GraphQLError[];
+
+  constructor(errors: readonly GraphQLError[]) {
+    super(errors, 'an event could not be executed');
+  }
+}

@@ -1,0 +1,126 @@
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import type { Batch } from '../live/sink.js';
+import { framesOf, messageOf } from './frames.js';
+
+/** Bytes that may wait for a connection before its subscriptions stop reading. */
+const BACKLOG_BYTES = 64 * 1024;
+
+/** Lanes that have written in this turn of the event loop. */
+const written = new Set<Lane>();
+
+/**
+ * Everything that leaves on one socket, in the order in which it is given: whole frames go to the connection itself, beside those
+ * that ws writes. What a second and a third operation send in one turn of the event loop leaves in one write. Where messages
+ * are compressed ws has to make the frames.
+ */
+export class Lane {
+  private corked = false;
+  /** What the system had taken when that was looked at last, and when it had taken more than before. */
+  private taken = 0;
+  private tookAt = Date.now();
+  private waiting: Promise<void> | undefined;
+  /** Whether ws compresses what it sends; and when it has sent the last of it. */
+  private readonly isCompressed: boolean;
+  private compressed: Promise<void> = Promise.resolve();
+
+  /** `connection` is that of `ws`, which is open. */
+  constructor(
+    private readonly ws: WebSocket,
+    private readonly connection: Socket,
+  ) {
+    this.isCompressed = ws.extensions !== '';
+  }
+
+  /** Whether the connection takes what it is given, so that subscriptions read on. One that is gone takes everything. */
+  get isReady(): boolean {
+    return this.connection.destroyed || this.waitingBytes < BACKLOG_BYTES;
+  }
+
+  get isEmpty(): boolean {
+    return this.waitingBytes === 0;
+  }
+
+  private get waitingBytes(): number {
+    return this.isCompressed ? this.ws.bufferedAmount : this.connection.writableLength;
+  }
+
+  /** Resolves once the connection has taken everything, or is gone. */
+  ready(): Promise<void> {
+    if (this.isCompressed) return this.compressed;
+    this.waiting ??= new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.waiting = undefined;
+        this.connection.off('drain', done).off('close', done);
+        resolve();
+      };
+      // More than its high-water mark is waiting, so `drain` will come.
+      this.connection.once('drain', done).once('close', done);
+      if (this.connection.destroyed) done();
+    });
+    return this.waiting;
+  }
+
+  /** A message of the protocol. Calls `done` once the system has taken it, or with an error when it never will. */
+  send(text: string, done: (error?: Error | null) => void): void {
+    this.gather();
+    this.ws.send(text, done);
+  }
+
+  /** The answers to an operation; `id` is its id as it stands in JSON, quotes left out. */
+  sendBatch(batch: Batch, id: string): void {
+    if (this.ws.readyState !== this.ws.OPEN) return;
+    if (this.isCompressed) {
+      this.compress(batch, id);
+      return;
+    }
+    this.gather();
+    const length = Buffer.byteLength(id);
+    const frames = batch.form(`frames ${length}`, (answers) => framesOf(answers, length));
+    for (const place of frames.places) frames.bytes.write(id, place);
+    this.connection.write(frames.bytes);
+    // What the system has not taken yet belongs to the connection; the next one gets bytes of its own.
+    if (this.connection.writableLength > 0) frames.bytes = Buffer.from(frames.bytes);
+  }
+
+  private compress(batch: Batch, id: string): void {
+    for (const answer of batch.answers) {
+      this.compressed = new Promise((resolve) => {
+        this.ws.send(messageOf(answer, id), () => resolve());
+      });
+    }
+  }
+
+  /** Milliseconds for which something has waited and the system took nothing of it, as far as calls of this tell. */
+  stalledFor(): number {
+    const taken = this.connection.bytesWritten - this.connection.writableLength;
+    if (this.isEmpty || taken !== this.taken) {
+      this.taken = taken;
+      this.tookAt = Date.now();
+    }
+    return Date.now() - this.tookAt;
+  }
+
+  /** Lets everything out that was gathered. */
+  flush(): void {
+    if (!this.corked) return;
+    this.corked = false;
+    this.connection.uncork();
+  }
+
+  /** The first write of a turn goes out at once; those that follow it are held back to its end, to leave together. */
+  private gather(): void {
+    if (!written.has(this)) {
+      if (written.size === 0) setImmediate(endTurn);
+      written.add(this);
+    } else if (!this.corked) {
+      this.corked = true;
+      this.connection.cork();
+    }
+  }
+}
+
+function endTurn(): void {
+  for (const lane of written) lane.flush();
+  written.clear();
+}

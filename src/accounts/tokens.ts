@@ -1,4 +1,4 @@
-import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
+import { createHash, createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { isId } from '../db/ids.js';
 
@@ -22,11 +22,12 @@ export const deriveKey = (secret: string, purpose: string): Buffer =>
 
 /** Makes and checks the tokens of our own sign-ins. */
 export class Tokens {
-  private readonly accessKey: Buffer;
+  /** Of bytes, jsonwebtoken would first try whether they are a public key, which costs more than all the rest. */
+  private readonly accessKey: KeyObject;
   private readonly refreshKey: Buffer;
 
   constructor(secret: string) {
-    this.accessKey = deriveKey(secret, 'access token');
+    this.accessKey = createSecretKey(deriveKey(secret, 'access token'));
     this.refreshKey = deriveKey(secret, 'refresh token');
   }
 

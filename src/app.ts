@@ -24,7 +24,9 @@ import { LeaseSweeper } from './files/lease-sweeper.js';
 import { FileLinks } from './files/links.js';
 import { DiskStorage } from './files/storage/disk.js';
 import type { ContextParts, Services } from './graphql/context.js';
+import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
+import { createCors } from './http/cors.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
 import { createHttpServer } from './http/server.js';
 import { createGraphQL } from './http/yoga.js';
@@ -159,6 +161,8 @@ async function start(
   let stopping = false;
   const server = createHttpServer({
     yoga,
+    bodyLimit: limits.bodyBytes,
+    cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),
     downloads: createDownloads({ links, storage, logger, findFile: (id) => files.fileRow(id) }),
     upgrade: (req, socket, head) => {

@@ -1,6 +1,7 @@
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { mapAsyncIterator, type Plugin } from 'graphql-yoga';
 import type { ErrorCode } from '../errors.js';
+import type { Context } from '../graphql/context.js';
 import { placeOf, toClientErrors } from '../graphql/errors.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { LiveEnd } from '../live/answers.js';
@@ -10,24 +11,29 @@ export function useClientErrors(): Plugin<object, TransportContext> {
   return {
     onResultProcess: (hook) => {
       const { result, serverContext } = hook;
-      const { requestId, logger } = serverContext.parley;
-      const map = (one: ExecutionResult, shown: Shown): ExecutionResult => {
-        if (one.errors === undefined) return one;
-        const causes = one.errors.flatMap((error) =>
-          error.originalError instanceof LiveEnd ? error.originalError.errors : [error],
-        );
-        const errors = toClientErrors(causes, requestId, logger);
-        return { ...one, errors: errors.map((error, i) => shown(error, causes[i])) };
-      };
+      const { parley } = serverContext;
       if (Symbol.asyncIterator in result) {
         const answers = result as AsyncIterable<ExecutionResult>;
         // Its status was sent with its first byte.
-        hook.setResult(mapAsyncIterator(answers, (one) => map(one, (error) => error)));
+        hook.setResult(mapAsyncIterator(answers, (one) => map(one, parley, (error) => error)));
       } else if (!Array.isArray(result)) {
-        hook.setResult(map(result as ExecutionResult, withStatus));
+        hook.setResult(toClientAnswer(result as ExecutionResult, parley));
       }
     },
   };
+}
+
+/** What the client gets of an answer, whose errors say in `extensions.http` what its status is. */
+export const toClientAnswer = (result: ExecutionResult, context: Context): ExecutionResult =>
+  map(result, context, withStatus);
+
+function map(result: ExecutionResult, { requestId, logger }: Context, shown: Shown): ExecutionResult {
+  if (result.errors === undefined) return result;
+  const causes = result.errors.flatMap((error) =>
+    error.originalError instanceof LiveEnd ? error.originalError.errors : [error],
+  );
+  const errors = toClientErrors(causes, requestId, logger);
+  return { ...result, errors: errors.map((error, i) => shown(error, causes[i])) };
 }
 
 type Shown = (error: GraphQLError, cause: GraphQLError | undefined) => GraphQLError;

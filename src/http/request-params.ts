@@ -25,10 +25,25 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
           throw refusal(415, '`Content-Type` takes application/json, or multipart/form-data for uploads.');
         }
         const { req } = serverContext as unknown as NodeContext;
-        setRequestParser(async () => parseBody(await readBody(req, limit)));
+        setRequestParser(() => jsonParams(req, limit));
       }
     },
   };
+}
+
+const bodies = new WeakMap<IncomingMessage, Promise<GraphQLParams>>();
+
+/**
+ * The parameters in a JSON body, read once: whoever asks again gets the same answer. Rejects with what the client is to be told:
+ * 413 beyond `limit` bytes, 400 for what is no JSON object.
+ */
+export function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
+  let params = bodies.get(req);
+  if (params === undefined) {
+    params = readBody(req, limit).then(parseBody);
+    bodies.set(req, params);
+  }
+  return params;
 }
 
 function paramsOf(search: URLSearchParams): GraphQLParams {

@@ -1,15 +1,15 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { YogaServerInstance } from 'graphql-yoga';
 import type { Authenticator } from '../accounts/authentication.js';
 import { newId } from '../db/ids.js';
 import { Context, type ContextParts } from '../graphql/context.js';
-import type { TransportContext } from '../live/execution-plugin.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
+import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
 import { answerLive, answerReady, type HealthChecks } from './health.js';
+import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
 
 /** Milliseconds for the headers of a request to arrive. */
 const HEADERS_MS = 30_000;
@@ -18,8 +18,8 @@ const KEEP_ALIVE_MS = 75_000;
 /** Milliseconds for the body of anything but an upload to arrive. */
 const BODY_MS = 30_000;
 
-export interface HttpDeps {
-  readonly yoga: YogaServerInstance<TransportContext, object>;
+export interface HttpDeps extends PlainJsonDeps {
+  readonly cors: Cors;
   readonly graphiql: GraphiQLPage;
   /** Answers `/files/…`; false where the address is not its own. */
   readonly downloads: (req: IncomingMessage, res: ServerResponse) => boolean;
@@ -84,8 +84,14 @@ async function answer(
       await deps.graphiql.handle(req, res);
       return;
     }
+    deps.cors(req, res);
+    if (req.method === 'OPTIONS') {
+      answerPreflight(res);
+      return;
+    }
     const authentication = await authenticate(deps.authenticator, req);
-    await deps.yoga(req, res, { parley: new Context(deps.contextParts(req, authentication, requestId)) });
+    const parley = new Context(deps.contextParts(req, authentication, requestId));
+    if (!(await answerPlainJson(deps, req, res, parley))) await deps.yoga(req, res, { parley });
   } else if (path === '/') {
     res.writeHead(307, { location: '/graphql' }).end();
   } else if (!deps.downloads(req, res)) {

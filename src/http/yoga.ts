@@ -7,14 +7,13 @@ import { useExecution, type TransportContext } from '../live/execution-plugin.js
 import { schema } from '../schema.js';
 import { usePreflight } from './csrf.js';
 import { useClientErrors } from './error-plugin.js';
-
 import { useMultipart } from './multipart-plugin.js';
 import { useRequestParams } from './request-params.js';
 import { useSse } from './sse-plugin.js';
 
 /** GraphQL over HTTP: POST and GET, multipart requests, SSE by `Accept: text/event-stream`. */
 export function createGraphQL(
-  { corsOrigins, uploads }: Config,
+  { uploads }: Pick<Config, 'uploads'>,
   connections: LiveConnections,
 ): YogaServerInstance<TransportContext, object> {
   return createYoga<TransportContext>({
@@ -30,7 +29,8 @@ export function createGraphQL(
     batching: false,
     logging: false,
     maskedErrors: false,
-    cors: corsOptions(corsOrigins),
+    // Said in src/http/cors.ts, for every way in.
+    cors: false,
     plugins: [
       usePreflight(),
       useMultipart({
@@ -45,23 +45,4 @@ export function createGraphQL(
       useSse(connections),
     ],
   });
-}
-
-/**
- * Closed unless origins are configured: no header, so a browser lets no other page read an answer. Asked anew for each request,
- * because to an origin that is not in a list yoga answers `null`, and that is the name of every sandboxed frame.
- */
-function corsOptions(origins: readonly string[]) {
-  const any = origins.includes('*');
-  return (request: Request) => {
-    const origin = request.headers.get('origin');
-    if (origin === null || !(any || origins.includes(origin))) return false;
-    return {
-      origin: any ? '*' : [origin, ...origins],
-      credentials: !any,
-      methods: ['GET', 'POST', 'OPTIONS'],
-      exposedHeaders: ['x-request-id'],
-      maxAge: 600,
-    };
-  };
 }

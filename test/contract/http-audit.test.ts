@@ -2,9 +2,10 @@ import { auditServer, type AuditResult } from 'graphql-http';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
+import { ways, WAYS } from '../support/ways.js';
 
 /** https://graphql.github.io/graphql-over-http/, as the audit suite of graphql-http reads it. */
-describe('GraphQL over HTTP', () => {
+describe.each(ways)('GraphQL over HTTP, the %s way in', (way) => {
   let app: App;
   let results: AuditResult[];
 
@@ -16,6 +17,8 @@ describe('GraphQL over HTTP', () => {
       fetchFn: (url: string, init: RequestInit = {}) => {
         const headers = new Headers(init.headers);
         headers.set('x-graphql-yoga-csrf', '1');
+        const type = headers.get('content-type');
+        if (type !== null) headers.set('content-type', type.replace(/^application\/json/, WAYS[way]));
         return fetch(url, { ...init, headers });
       },
     });

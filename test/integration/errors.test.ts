@@ -8,16 +8,17 @@ import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import { isMissing, services } from '../support/services.js';
 import { withClient } from '../support/services/databases.js';
+import { ways, WAYS } from '../support/ways.js';
 import { Wire } from '../support/wire.js';
 
-describe('An error over HTTP', () => {
+describe.each(ways)('An error over HTTP, the %s way in,', (way) => {
   let app: App;
   let user: Client;
   let roomId: string;
 
   beforeAll(async () => {
     app = await startParley('embedded');
-    user = await signUp(app.url);
+    user = (await signUp(app.url)).by(way);
     roomId = await user.createRoom();
   });
   afterAll(() => app[Symbol.asyncDispose]());
@@ -25,7 +26,7 @@ describe('An error over HTTP', () => {
   const post = (body: unknown, accept: string): Promise<Response> =>
     fetch(`${app.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept, ...user.headers() },
+      headers: { 'content-type': WAYS[way], accept, ...user.headers() },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
 

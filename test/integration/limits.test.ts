@@ -9,12 +9,15 @@ import { startParley } from '../support/app.js';
 import { signUp, type Client, type Variables } from '../support/client.js';
 import { eventually, within } from '../support/deadline.js';
 import { live, subscribe, type Feed } from '../support/live.js';
+import { ways, WAYS } from '../support/ways.js';
 
 /** The codes that an operation is answered with, however it was sent. */
 type Ask = (user: Client, query: string, variables?: Variables) => Promise<string[]>;
 
 const overHttp: Ask = async (user, query, variables) =>
   (await user.ask(query, variables)).errors.map(({ extensions }) => String(extensions['code']));
+
+const overHttpTheLongWay: Ask = (user, ...asked) => overHttp(user.by('long'), ...asked);
 
 const overWebSocket: Ask = async (user, query, variables) => {
   const client = live(user);
@@ -49,6 +52,7 @@ describe('What one request may ask for', () => {
 
   describe.each([
     ['HTTP', overHttp],
+    ['HTTP, the long way in', overHttpTheLongWay],
     ['WebSocket', overWebSocket],
   ])('over %s', (_transport, ask) => {
     const REFUSED = ['QUERY_TOO_COMPLEX'];
@@ -146,11 +150,11 @@ describe('What one request may ask for', () => {
     await client.dispose();
   });
 
-  describe('in bytes', () => {
+  describe.each(ways)('in bytes, the %s way in,', (way) => {
     const post = (body: string): Promise<Response> =>
       fetch(`${app.url}/graphql`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', ...user.headers() },
+        headers: { 'content-type': WAYS[way], ...user.headers() },
         body,
       });
     /** A JSON body of exactly so many bytes. */
@@ -171,7 +175,7 @@ describe('What one request may ask for', () => {
     test('answers 413 to a body that does not say how long it is, without reading all of it', async () => {
       const sent = request(`${app.url}/graphql`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' },
+        headers: { 'content-type': WAYS[way], 'transfer-encoding': 'chunked' },
       });
       sent.on('error', () => undefined);
       const answer = once(sent, 'response');
@@ -181,17 +185,17 @@ describe('What one request may ask for', () => {
       expect(response.statusCode).toBe(413);
       sent.destroy();
     });
+  });
 
-    test('closes a socket that sends too large a frame with 1009', async () => {
-      const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-      await once(socket, 'open');
-      const closed = once(socket, 'close');
-      socket.send(
-        JSON.stringify({ type: 'connection_init', payload: { fill: 'x'.repeat(limits.frameBytes) } }),
-      );
-      const [code] = (await within(5000, 'the close', closed)) as [number];
-      expect(code).toBe(1009);
-    });
+  test('has an end in bytes of a frame: closes a socket that sends too large a frame with 1009', async () => {
+    const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    await once(socket, 'open');
+    const closed = once(socket, 'close');
+    socket.send(
+      JSON.stringify({ type: 'connection_init', payload: { fill: 'x'.repeat(limits.frameBytes) } }),
+    );
+    const [code] = (await within(5000, 'the close', closed)) as [number];
+    expect(code).toBe(1009);
   });
 
   test('is a hundred operations on a socket: one more is refused, and one less makes room', async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { WAYS, type Way } from './ways.js';
 
 export interface GraphQLAnswer<Data = Record<string, any>> {
   readonly status: number;
@@ -20,7 +21,13 @@ export class Client {
     readonly userId = '',
     readonly refreshToken = '',
     readonly handle = '',
+    private readonly way: Way = 'short',
   ) {}
+
+  /** The same user, whose requests take this way in. */
+  by(way: Way): Client {
+    return new Client(this.url, this.token, this.userId, this.refreshToken, this.handle, way);
+  }
 
   /** The whole answer, errors among it. */
   async ask<Data = Record<string, any>>(
@@ -29,7 +36,7 @@ export class Client {
   ): Promise<GraphQLAnswer<Data>> {
     const response = await fetch(`${this.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...this.headers() },
+      headers: { 'content-type': WAYS[this.way], ...this.headers() },
       body: JSON.stringify({ query, variables }),
     });
     const { data, errors = [] } = (await response.json()) as { data: Data; errors?: GraphQLAnswer['errors'] };

@@ -1,0 +1,20 @@
+/** The media types of an answer in JSON: https://graphql.github.io/graphql-over-http/ */
+export type JsonType = 'application/json' | 'application/graphql-response+json';
+
+/**
+ * What a JSON answer is called for a client that sent this `Accept`; undefined where it takes none. The first range that fits decides:
+ * weights are not looked at. The same that yoga decides for an answer that is no stream.
+ */
+export function jsonTypeFor(accept: string | undefined): JsonType | undefined {
+  // The most of all clients.
+  if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json')
+    return 'application/json';
+  for (const range of accept.replaceAll(/\s/g, '').toLowerCase().split(',')) {
+    const [type = '', ...params] = range.split(';');
+    const charset = params.find((param) => param.includes('charset='));
+    if (charset !== undefined && charset !== 'charset=utf-8') continue;
+    if (/^(\*|application)\/graphql-response\+json$/.test(type)) return 'application/graphql-response+json';
+    if (/^(\*|application)\/(\*|json)$/.test(type)) return 'application/json';
+  }
+  return undefined;
+}

@@ -26,7 +26,7 @@ async function get(headers: Record<string, string>, method = 'GET'): Promise<Ans
   return { status: res.statusCode, headers: res.headers, body: await buffer(res) };
 }
 
-test('the page is the same packed by brotli, by gzip and not at all', async () => {
+test('the page is the same packed by brotli, by gzip and not at all', { timeout: 30_000 }, async () => {
   const brotli = await get({ 'accept-encoding': 'gzip, deflate, br, zstd' });
   const gzip = await get({ 'accept-encoding': 'br;q=0, gzip' });
   const plain = await get({});

@@ -21,10 +21,20 @@ export interface PostgresServer extends AsyncDisposable {
 const OLDEST = 15;
 
 /** Speed over safety: what a test stores need not survive a power cut. A killed Postgres keeps what it had committed. */
-const FAST = ['fsync=off', 'full_page_writes=off', 'wal_level=minimal', 'max_wal_senders=0', 'jit=off'];
+const FAST = [
+  'fsync=off',
+  'full_page_writes=off',
+  'wal_level=minimal',
+  'max_wal_senders=0',
+  'jit=off',
+  'max_connections=300',
+];
 
-/** Starts a Postgres on a free port. Throws when it cannot: ask `isMissing(services.postgres)` first. */
-export async function startPostgres(): Promise<PostgresServer> {
+/**
+ * Starts a Postgres on a free port, with `settings` (name=value) beside its own defaults. Throws when it cannot: ask
+ * `isMissing(services.postgres)` first.
+ */
+export async function startPostgres(settings: readonly string[] = FAST): Promise<PostgresServer> {
   const found = findBinary('postgres', postgresFolders());
   if (found === undefined) throw new Error('postgres is not on this machine');
   // What stands on the PATH may be a link to one program of the folder where all of them are.
@@ -33,7 +43,7 @@ export async function startPostgres(): Promise<PostgresServer> {
   const sandbox = await openSandbox(unprivilegedUser());
   try {
     await initialise(sandbox, join(dirname(command), 'initdb'));
-    let [port, server] = await onFreePort((candidate) => launch(sandbox, command, candidate));
+    let [port, server] = await onFreePort((candidate) => launch(sandbox, command, candidate, settings));
     return {
       url: addressOf(port),
       kill: async () => {
@@ -42,7 +52,7 @@ export async function startPostgres(): Promise<PostgresServer> {
       },
       start: async () => {
         if (server.running) throw new Error('This Postgres runs already');
-        server = await launch(sandbox, command, port);
+        server = await launch(sandbox, command, port, settings);
       },
       [Symbol.asyncDispose]: () => sandbox[Symbol.asyncDispose](),
     };
@@ -77,15 +87,14 @@ async function initialise(sandbox: Sandbox, command: string): Promise<void> {
   if (end !== 'exit code 0') throw new Error(`initdb: ${end}\n${sandbox.log()}`);
 }
 
-async function launch(sandbox: Sandbox, command: string, port: number): Promise<SandboxProcess> {
-  const settings = [
-    ...FAST,
-    'listen_addresses=127.0.0.1',
-    `port=${port}`,
-    'unix_socket_directories=',
-    'max_connections=300',
-  ];
-  const args = ['-D', dataOf(sandbox), ...settings.flatMap((setting) => ['-c', setting])];
+async function launch(
+  sandbox: Sandbox,
+  command: string,
+  port: number,
+  settings: readonly string[],
+): Promise<SandboxProcess> {
+  const place = ['listen_addresses=127.0.0.1', `port=${port}`, 'unix_socket_directories='];
+  const args = ['-D', dataOf(sandbox), ...[...settings, ...place].flatMap((setting) => ['-c', setting])];
   // SIGQUIT is the immediate shutdown, which also gives the shared memory back.
   const server = await sandbox.start(command, args, 'SIGQUIT');
   const ready = eventually(20_000, `Postgres on port ${port} answers`, async () => {

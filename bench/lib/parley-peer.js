@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setUpParley } from '../load/parley.js';
+import { fieldsOf, roomOf } from './graphql-peer.js';
+import { ROOT, serverModule } from './paths.js';
+
+const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) { message { id } eventCursor } }`;
+
+/** Of the bench's own Parleys, each of which starts with it; page cursors of one are good for the next. */
+const JWT_SECRET = randomBytes(32).toString('hex');
+
+/**
+ * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is
+ * stopped. `cpus`: the server's core unless it serves the load. Resolves as `startServer` does, with the `database` too.
+ */
+export async function startParley(bench, { redis = false, database, cpus } = {}) {
+  const own = database === undefined ? await bench.services.createDatabase() : undefined;
+  const { directory } = await bench.sandbox();
+  const dataDir = join(directory, 'data');
+  await mkdir(dataDir, { recursive: true });
+  const env = {
+    DATABASE_URL: database ?? own.url,
+    DATA_DIR: dataDir,
+    JWT_SECRET,
+    // Runs that come close after each other sign up from one address, and Redis remembers.
+    SIGN_UP_LIMIT_PER_ADDRESS: '1000',
+    ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
+  };
+  const args = [
+    '--expose-gc',
+    '--import',
+    serverModule('collect-garbage.js'),
+    join(ROOT, 'dist/src/main.js'),
+  ];
+  const server = await bench.startServer(args, env, cpus);
+  return {
+    ...server,
+    database: env.DATABASE_URL,
+    stop: async () => {
+      await server.stop();
+      await own?.drop();
+    },
+  };
+}
+
+/** The fan-out of Parley: real accounts, rooms, tokens and posts. */
+export const parleyFanout = (more) => ({
+  start: (bench) => startParley(bench),
+  setup: (context) => setUpParley(context),
+  protocol: 'graphql-transport-ws',
+  path: () => '/graphql',
+  connectionParams: ({ users }, index) => ({ authorization: `Bearer ${users[index % users.length].token}` }),
+  subscribe: (context, index) => ({
+    query: `subscription ($roomId: ID!, $after: String) { messageAdded(roomId: $roomId, after: $after) { message { ${fieldsOf(context, index)} } } }`,
+    // Where someone who comes back had stopped.
+    variables: { roomId: context.roomIds[roomOf(context, index)], after: context.afterOf?.(index) },
+  }),
+  messageOf: (value) => value.message,
+  publish: (context, number, body) => {
+    const room = roomOf(context, number);
+    const members = context.members[room];
+    const author = members[Math.floor(number / context.rooms) % members.length];
+    return postMessage(author, context.roomIds[room], body);
+  },
+  ...more,
+});
+
+/** The request by which a user posts. */
+export const postMessage = ({ token }, roomId, body) => ({
+  path: '/graphql',
+  headers: { authorization: `Bearer ${token}` },
+  body: { query: POST, variables: { input: { roomId, body } } },
+});

@@ -1,0 +1,13 @@
+import { parleyPages } from '../lib/pages-peer.js';
+import { parleyFanout } from '../lib/parley-peer.js';
+import { parleyPosts } from '../lib/parley-posts.js';
+
+const fanout = parleyFanout();
+
+export default {
+  title: 'Parley',
+  fanout,
+  crowd: fanout,
+  post: { title: 'Parley, over HTTP', measure: parleyPosts('http') },
+  pages: { title: 'Parley, with totalCount', ...parleyPages },
+};

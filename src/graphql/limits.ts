@@ -20,8 +20,8 @@ export const limits = {
   frameBytes: 256 * 1024,
   /** Operations under way on one socket. */
   socketOperations: 100,
-  /** Distinct selections that are followed in one room by those who are connected to one process. */
-  roomSelections: 1000,
+  /** Different selections with which one user follows one room over one process. */
+  roomSelections: 50,
   /** Milliseconds for ConnectionInit to arrive. */
   connectionInitMs: 10_000,
 } as const;

@@ -3,6 +3,7 @@ import type { Plugin } from 'graphql-yoga';
 import type { LiveConnections } from '../live/connections.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { liveEventsOf } from '../live/live-events.js';
+import { takesEventStream } from './accept.js';
 import { SseStream } from './sse-stream.js';
 
 const MEDIA_TYPE = 'text/event-stream';
@@ -19,10 +20,14 @@ export const isEventSource = ({ method, headers }: IncomingMessage): boolean =>
 export function useSse(connections: LiveConnections): Plugin<object, TransportContext> {
   return {
     onResultProcess(hook) {
-      if (hook.request.headers.get('accept')?.includes(MEDIA_TYPE) !== true) return;
       const { parley, res } = hook.serverContext as unknown as NodeContext;
       const events = liveEventsOf(parley);
       if (events === undefined) return;
+      if (!takesEventStream(hook.request.headers.get('accept') ?? undefined)) {
+        // Yoga answers 406, and nobody would ever end it.
+        void events.return();
+        return;
+      }
       hook.setResultProcessor((_result, fetchApi) => {
         const stream = new SseStream(events, res, parley);
         connections.add(stream);

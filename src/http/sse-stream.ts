@@ -27,6 +27,8 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private readonly stop: () => void;
   /** Whether the response has taken what it was given, and since when it has not. */
   private wanted = false;
+  /** Its end was said; nothing may follow. */
+  private isOver = false;
   private fullSince = Date.now();
   private wake: (() => void) | undefined;
 
@@ -46,7 +48,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   }
 
   get isReady(): boolean {
-    return this.wanted || this.destroyed;
+    return this.wanted || this.isOver || this.destroyed;
   }
 
   async ready(): Promise<void> {
@@ -61,7 +63,8 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   }
 
   end(error?: unknown): void {
-    if (this.destroyed) return;
+    if (this.destroyed || this.isOver) return;
+    this.isOver = true;
     if (error !== undefined) {
       const causes = error instanceof LiveEnd ? error.errors : [error];
       const errors = toClientErrors(causes, this.context.requestId, this.context.logger);
@@ -69,6 +72,9 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     }
     this.push('event: complete\ndata:\n\n');
     this.push(null);
+    // From here on it waits for the client to read its end.
+    this.wanted = false;
+    this.fullSince = Date.now();
   }
 
   expire(): void {
@@ -93,7 +99,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   }
 
   private give(bytes: Buffer | string): void {
-    if (this.destroyed || this.readableEnded) return;
+    if (this.destroyed || this.isOver) return;
     this.wanted = this.push(bytes);
     if (!this.wanted) this.fullSince = Date.now();
   }

@@ -18,6 +18,7 @@ export class GroupMember {
     private readonly watch: RoomWatch,
     private readonly group: LiveGroup,
     readonly sink: LiveSink,
+    private readonly onStop: () => void,
   ) {
     group.add(this);
     watch.onEnd((error) => this.end(error));
@@ -81,7 +82,9 @@ export class GroupMember {
 
   /** The client ends it. */
   stop(): void {
+    if (this.over) return;
     this.over = true;
+    this.onStop();
     this.group.delete(this);
     this.watch.close();
   }

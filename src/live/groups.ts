@@ -6,7 +6,7 @@ import type { RoomWatch } from '../rooms/room-watch.js';
 import type { LiveArgs } from './answers.js';
 import { GroupMember } from './group-member.js';
 import { LiveGroup } from './group.js';
-import { selectionOf } from './selection.js';
+import { selectionOf, type Selection } from './selection.js';
 import type { LiveSink } from './sink.js';
 
 interface RoomGroups {
@@ -16,37 +16,44 @@ interface RoomGroups {
    * Given up when the log goes on, so that no event is shown as things were before it.
    */
   context: Context | undefined;
+  /** How many subscribers each user has in each group. */
+  readonly selections: Map<string, Map<string, number>>;
 }
 
 const rooms = new WeakMap<Feed, RoomGroups>();
 
+/**
+ * Lets a subscriber follow a room together with all who select the same there. Answers its membership, to be stopped by the
+ * client. Throws RATE_LIMITED for a user who follows the room with too many different selections: each costs an execution an event.
+ */
+export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupMember {
+  const room = roomOf(watch.feed);
+  const selection = selectionOf(args);
+  const { name } = selection;
+  const own = room.selections.get(watch.userId) ?? new Map<string, number>();
+  if (!own.has(name) && own.size >= limits.roomSelections) throw tooManySelections();
+  const group = room.groups.get(name) ?? open(room, watch, args, selection);
+  own.set(name, (own.get(name) ?? 0) + 1);
+  room.selections.set(watch.userId, own);
+  return new GroupMember(watch, group, sink, () => {
+    const left = (own.get(name) ?? 0) - 1;
+    if (left > 0) own.set(name, left);
+    else own.delete(name);
+    if (own.size === 0 && room.selections.get(watch.userId) === own) room.selections.delete(watch.userId);
+  });
+}
+
 const tooManySelections = (): ParleyError =>
   new ParleyError(
     'RATE_LIMITED',
-    `This room is followed with ${limits.roomSelections} different selections at once: select what others do.`,
-    { retryAfter: 60 },
+    `You follow this room with ${limits.roomSelections} different selections already: end one, or select the same.`,
+    { retryAfter: 1 },
   );
-
-/**
- * Lets a subscriber follow a room together with all who select the same there. Answers its membership, to be stopped by the
- * client. Throws RATE_LIMITED.
- */
-export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupMember {
-  const { feed } = watch;
-  const room = roomOf(feed);
-  const { name, needsViewer, showsRoom } = selectionOf(args);
-  let group = room.groups.get(name);
-  if (group === undefined) {
-    if (room.groups.size >= limits.roomSelections) throw tooManySelections();
-    group = open(room, name, { watch, args, needsViewer, showsRoom });
-  }
-  return new GroupMember(watch, group, sink);
-}
 
 function roomOf(feed: Feed): RoomGroups {
   const known = rooms.get(feed);
   if (known !== undefined) return known;
-  const room: RoomGroups = { groups: new Map(), context: undefined };
+  const room: RoomGroups = { groups: new Map(), context: undefined, selections: new Map() };
   rooms.set(feed, room);
   feed.onAppend(() => {
     room.context = undefined;
@@ -56,18 +63,15 @@ function roomOf(feed: Feed): RoomGroups {
 
 function open(
   room: RoomGroups,
-  name: string,
-  {
-    watch,
-    args,
-    needsViewer,
-    showsRoom,
-  }: { watch: RoomWatch; args: LiveArgs; needsViewer: boolean; showsRoom: boolean },
+  watch: RoomWatch,
+  args: LiveArgs,
+  { name, needsViewer, showsRoom }: Selection,
 ): LiveGroup {
   const own = needsViewer ? args.contextValue.fresh() : args.contextValue.shared();
   const group = new LiveGroup({
     feed: watch.feed,
-    args: { ...args, contextValue: own },
+    // Not the first subscriber's root value, which knows their socket: the group may outlive it.
+    args: { ...args, rootValue: undefined, contextValue: own },
     freshContext: needsViewer ? () => own.fresh() : () => sharedContext(room, own),
     only: watch.only,
     tellsCheckpoints: watch.tellsCheckpoints,

@@ -14,7 +14,9 @@ export function shareAnswers(args: LiveArgs): (event: object) => Promise<Batch> 
     if (batches === undefined) shared.set(event, (batches = new Map<string, Promise<Batch>>()));
     let batch = batches.get(name);
     if (batch === undefined) {
-      batch = answerTo({ ...args, contextValue: own.fresh() }, event).then((answer) => new Batch([answer]));
+      batch = answerTo({ ...args, rootValue: undefined, contextValue: own.fresh() }, event).then(
+        (answer) => new Batch([answer]),
+      );
       batches.set(name, batch);
     }
     return batch;

@@ -92,6 +92,10 @@ export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
   get feed(): Feed {
     return this.subscription.feed;
   }
+  /** Who follows. */
+  get userId(): string {
+    return this.subscription.userId;
+  }
   /** Only events of this kind are told. */
   get only(): RoomEventKind | undefined {
     return this.options.only;
@@ -103,9 +107,9 @@ export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
   get seq(): number {
     return this.place.seq;
   }
-  /** Whether `take` would answer without waiting for something to happen. */
+  /** Whether something is to be taken still, or told, before all that was missed is. */
   get hasMore(): boolean {
-    return !this.subscription.caughtUp || this.endsReplay;
+    return !this.subscription.caughtUp || (this.tellsCheckpoints && !this.toldEnd);
   }
 
   private get endsReplay(): boolean {

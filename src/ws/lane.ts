@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
 import type { Batch } from '../live/sink.js';
 import { framesOf, messageOf } from './frames.js';
@@ -34,7 +35,11 @@ export class Lane {
 
   /** Whether the connection takes what it is given, so that subscriptions read on. One that is gone takes everything. */
   get isReady(): boolean {
-    return this.connection.destroyed || this.waitingBytes < BACKLOG_BYTES;
+    return !this.isOpen || this.waitingBytes < BACKLOG_BYTES;
+  }
+
+  private get isOpen(): boolean {
+    return this.ws.readyState === this.ws.OPEN && !this.connection.destroyed;
   }
 
   get isEmpty(): boolean {
@@ -47,7 +52,8 @@ export class Lane {
 
   /** Resolves once the connection has taken everything, or is gone. */
   ready(): Promise<void> {
-    if (this.isCompressed) return this.compressed;
+    // Never at once, or one who looks again until it is ready would let nothing else happen.
+    if (this.isCompressed) return this.compressed.then(() => nextTurn());
     this.waiting ??= new Promise<void>((resolve) => {
       const done = (): void => {
         this.waiting = undefined;
@@ -64,14 +70,15 @@ export class Lane {
   /** A message of the protocol. Calls `done` once the system has taken it, or with an error when it never will. */
   send(text: string, done: (error?: Error | null) => void): void {
     this.gather();
-    this.ws.send(text, done);
+    if (this.isCompressed) this.compress(text, done);
+    else this.ws.send(text, done);
   }
 
   /** The answers to an operation; `id` is its id as it stands in JSON, quotes left out. */
   sendBatch(batch: Batch, id: string): void {
-    if (this.ws.readyState !== this.ws.OPEN) return;
+    if (!this.isOpen) return;
     if (this.isCompressed) {
-      this.compress(batch, id);
+      for (const answer of batch.answers) this.compress(messageOf(answer, id));
       return;
     }
     this.gather();
@@ -83,15 +90,19 @@ export class Lane {
     if (this.connection.writableLength > 0) frames.bytes = Buffer.from(frames.bytes);
   }
 
-  private compress(batch: Batch, id: string): void {
-    for (const answer of batch.answers) {
-      this.compressed = new Promise((resolve) => {
-        this.ws.send(messageOf(answer, id), () => resolve());
+  private compress(text: string, done?: (error?: Error | null) => void): void {
+    this.compressed = new Promise((resolve) => {
+      this.ws.send(text, (error) => {
+        resolve();
+        done?.(error);
       });
-    }
+    });
   }
 
-  /** Milliseconds for which something has waited and the system took nothing of it, as far as calls of this tell. */
+  /**
+   * Milliseconds for which something has waited and nothing was taken whole, as far as calls of this tell. A large message may be
+   * taken bit by bit meanwhile.
+   */
   stalledFor(): number {
     const taken = this.connection.bytesWritten - this.connection.writableLength;
     if (this.isEmpty || taken !== this.taken) {

@@ -14,8 +14,10 @@ import { SocketOperation } from './operation.js';
 
 /** Between pings; one that is not answered before the next ends the socket. */
 const PING_MS = 12_000;
-/** A reader that takes nothing for this long while data waits is let go. */
+/** A connection on which nothing moves for this long while data waits is let go. */
 const STALLED_MS = 30_000;
+/** One that moves, but has not taken the message that waits for it in this time, too. */
+const SLOW_MS = 300_000;
 
 /** Time to answer a close when the server stops. */
 const FAREWELL_MS = 2000;
@@ -57,6 +59,10 @@ export class LiveSocket implements LiveConnection {
       this.ping();
     }, PING_MS);
     this.pinging.unref();
+    // Also moved by a part of a message that the system takes.
+    connection.setTimeout(STALLED_MS, () => {
+      if (!this.lane.isEmpty) this.giveUp();
+    });
     ws.on('pong', () => {
       this.answered = true;
     });
@@ -126,11 +132,20 @@ export class LiveSocket implements LiveConnection {
     this.ws.close(code, reason);
   }
 
+  /** The close waits behind what is not read, so the connection is cut as well. */
+  private giveUp(): void {
+    this.close(CLOSE.TRY_LATER);
+    this.ws.terminate();
+  }
+
   /**
    * An id may be used again as soon as its operation is completed, while graphql-ws's loop for it may still be settling and would
    * then complete the new one. So messages for such an id wait for the old loop.
    */
   private onMessage(text: string): void {
+    // Once it is being closed nothing more is done for it, whether the client knows yet or not.
+    if (this.ws.readyState !== this.ws.OPEN) return;
+    this.holdBack();
     const { type, id } = envelope(text);
     if (FROM_SERVER.has(type)) {
       this.close(CLOSE.BAD_MESSAGE);
@@ -172,15 +187,25 @@ export class LiveSocket implements LiveConnection {
     });
   }
 
+  /** One that does not read what it asked for is not listened to meanwhile, or it could ask for more than memory holds. */
+  private holdBack(): void {
+    if (this.ws.isPaused || this.lane.isReady) return;
+    this.ws.pause();
+    void this.lane.ready().then(() => {
+      // What it answered meanwhile was not read.
+      this.answered = true;
+      this.ws.resume();
+    });
+  }
+
   private ping(): void {
-    if (this.lane.stalledFor() > STALLED_MS) {
-      this.close(CLOSE.TRY_LATER);
-      // The close frame waits behind what is not read, so the connection is cut as well.
-      this.ws.terminate();
+    if (this.lane.stalledFor() > SLOW_MS) {
+      this.giveUp();
     } else if (!this.answered && this.lane.isEmpty) {
       this.ws.terminate();
     } else {
-      this.answered = false;
+      // Behind what is waiting it may arrive late.
+      this.answered = !this.lane.isEmpty;
       this.ws.ping();
     }
   }

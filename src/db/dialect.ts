@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Database } from './database.js';
+import { preparedName } from './statement.js';
 import type { Tables } from './tables.js';
 
 /** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
@@ -33,6 +34,17 @@ export function openPool(poolConfig: pg.PoolConfig, logger: Logger): pg.Pool {
 export const overPool = (pool: pg.Pool): Database =>
   new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 
+type Query = (query: unknown, ...rest: unknown[]) => unknown;
+
+/** Prepares what is worth it. Not for the embedded Postgres, whose one session forgets everything between two clients. */
+class PreparingClient extends pg.Client {
+  override query = ((query: unknown, ...rest: unknown[]): unknown => {
+    const name = typeof query === 'string' ? preparedName(query) : undefined;
+    const run = super.query.bind(this) as Query;
+    return name === undefined ? run(query, ...rest) : run({ name, text: query, values: rest[0] });
+  }) as pg.Client['query'];
+}
+
 /** A Postgres server, 15 or newer. */
 export const connectPostgres = (
   config: Pick<Config, 'databasePoolSize'>,
@@ -47,6 +59,7 @@ export const connectPostgres = (
         connectionTimeoutMillis: 5000,
         keepAlive: true,
         application_name: 'parley',
+        Client: PreparingClient,
       },
       logger,
     ),

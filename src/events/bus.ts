@@ -31,6 +31,12 @@ export type RoomSignal =
       readonly expiresAt: number;
     };
 
+/** Says that the room's log has reached `seq`. */
+export function wakeRoom(bus: Bus, roomId: string, seq: number): void {
+  const signal: RoomSignal = { type: 'event', seq };
+  bus.publish(roomTopic(roomId), signal);
+}
+
 export type TypingSignal = Extract<RoomSignal, { type: 'typing' }>;
 
 /** Ended sign-ins: their sockets are closed everywhere. */

@@ -1,5 +1,6 @@
-import { sql, type Kysely, type Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { newTag } from '../db/ids.js';
+import { statement } from '../db/statement.js';
 import type { NewRoomEvent, RoomEventRow, Tables } from '../db/tables.js';
 import { ParleyError } from '../errors.js';
 import { decodeEventCursor, encodeEventCursor } from './event-cursor.js';
@@ -26,6 +27,31 @@ export interface LogHead {
   readonly tag: string;
 }
 
+/** The database's clock, in milliseconds. */
+export const NOW = 'clock_timestamp()::timestamptz(3)';
+
+/**
+ * Moves a room's head: whatever takes a seq begins with this. Its parameters are `headMove`'s, a condition and `returning` may
+ * follow.
+ */
+export const MOVE_HEAD = `
+  update rooms set last_seq = last_seq + $2, last_tag = $3,
+    member_count = member_count + $4, message_count = message_count + $5, file_count = file_count + $6
+  where id = $1`;
+
+/** $1 to $6 of `MOVE_HEAD`, for so many events, the last of which bears `tag`. */
+export const headMove = (
+  roomId: string,
+  events: number,
+  tag: string,
+  { members = 0, messages = 0, files = 0 }: CountChanges = {},
+): unknown[] => [roomId, events, tag, members, messages, files];
+
+const takeOne = statement<LogHead & { at: Date }>(
+  'take_seq',
+  `${MOVE_HEAD} returning last_seq as seq, last_tag as tag, ${NOW} as at`,
+);
+
 /**
  * Takes the room's next seq. The row it updates stays locked until `trx` ends. `at` is the database's clock, in
  * milliseconds, the same for everything that the write stores.
@@ -33,21 +59,11 @@ export interface LogHead {
 export async function takeSeq(
   trx: Transaction<Tables>,
   roomId: string,
-  { members = 0, messages = 0, files = 0 }: CountChanges = {},
+  counts?: CountChanges,
 ): Promise<LogHead & { at: Date }> {
-  const row = await trx
-    .updateTable('rooms')
-    .set((eb) => ({
-      last_seq: eb('last_seq', '+', 1),
-      last_tag: newTag(),
-      member_count: eb('member_count', '+', members),
-      message_count: eb('message_count', '+', messages),
-      file_count: eb('file_count', '+', files),
-    }))
-    .where('id', '=', roomId)
-    .returning(['last_seq', 'last_tag', sql<Date>`clock_timestamp()::timestamptz(3)`.as('at')])
-    .executeTakeFirstOrThrow();
-  return { seq: row.last_seq, tag: row.last_tag, at: row.at };
+  const [place] = await takeOne(trx, headMove(roomId, 1, newTag(), counts));
+  if (place === undefined) throw new Error(`room ${roomId} is missing`);
+  return place;
 }
 
 /** Writes the event at the place that `takeSeq` took. */

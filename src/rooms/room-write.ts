@@ -1,7 +1,7 @@
 import { transaction, type Database, type Trx } from '../db/database.js';
 import { throughOutage } from '../db/outage.js';
-import type { RoomRole, RoomRow } from '../db/tables.js';
-import { roomTopic, type Bus, type RoomSignal } from '../events/bus.js';
+import type { RoomRole } from '../db/tables.js';
+import { wakeRoom, type Bus } from '../events/bus.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import {
   appendEvent,
@@ -13,12 +13,12 @@ import {
 } from '../events/event-log.js';
 import { notFound } from '../errors.js';
 import { canSee } from './rooms.policy.js';
-import { lockRoom } from './rooms.queries.js';
+import { lockRoom, roomWithRoles, type RoomState } from './rooms.queries.js';
 
 /** A room under its lock: rights and keys are decided first, then `take` a place in the log, store, `append`. */
 export interface RoomWrite {
   readonly trx: Trx;
-  readonly room: RoomRow;
+  readonly room: RoomState;
   /** The actor's role now, under the lock; undefined for one who is no member. */
   readonly role: RoomRole | undefined;
   /** The next place in the log. Nothing may refuse the write after this. */
@@ -27,44 +27,63 @@ export interface RoomWrite {
   append(place: LogHead & { at: Date }, subject: EventSubject): Promise<string>;
 }
 
+/** What an attempt had written when it came to its commit: its last place in the log, and what the caller is answered. */
+export interface Written<T> {
+  readonly place: LogHead;
+  readonly value: T;
+}
+
 /**
- * Every durable write in a room: lock the room's row, let `work` decide and store, commit, wake the subscribers. When the database
+ * One transaction under the room's lock. `before` is what an attempt had written whose end is not known: where the log holds it,
+ * that is the answer, and `work` is not called. `wake` tells the subscribers of a seq after the commit.
+ */
+export async function underRoomLock<T>(
+  { db, bus }: { readonly db: Database; readonly bus: Bus },
+  roomId: string,
+  before: Written<T> | undefined,
+  work: (trx: Trx, wake: (seq: number) => void) => Promise<T>,
+): Promise<T> {
+  return transaction(db, async (trx, afterCommit) => {
+    const wake = (seq: number): void => afterCommit(() => wakeRoom(bus, roomId, seq));
+    // The attempt before has held the same lock to its end.
+    await lockRoom(trx, roomId);
+    if (before !== undefined && (await holdsEvent(trx, roomId, before.place))) {
+      wake(before.place.seq);
+      return before.value;
+    }
+    return work(trx, wake);
+  });
+}
+
+/**
+ * Every durable write in a room but the posting of messages: lock the room's row, let `work` decide and store, commit, wake the subscribers. When the database
  * goes away under it, it is done again, by calling `work` again, unless the log says that the commit whose answer was lost had
  * happened. Throws NOT_FOUND for a room that the actor cannot see, in the name of `what` they asked for.
  */
 export async function writeInRoom<T>(
-  { db, bus }: { readonly db: Database; readonly bus: Bus },
+  deps: { readonly db: Database; readonly bus: Bus },
   actorId: string,
   roomId: string,
   work: (write: RoomWrite) => Promise<T>,
   what = 'The room',
 ): Promise<T> {
-  /** What the attempt before had written when it came to its commit. */
-  let written: { readonly place: LogHead; readonly value: T } | undefined;
+  let written: Written<T> | undefined;
   return throughOutage(() =>
-    transaction(db, async (trx, afterCommit) => {
-      const wakeFor = ({ seq }: LogHead): void => {
-        const signal: RoomSignal = { type: 'event', seq };
-        afterCommit(() => {
-          bus.publish(roomTopic(roomId), signal);
-        });
-      };
-      // Under the lock that the attempt before has held to its end.
-      const locked = await lockRoom(trx, roomId, actorId);
-      if (written !== undefined && (await holdsEvent(trx, roomId, written.place))) {
-        wakeFor(written.place);
-        return written.value;
-      }
+    underRoomLock(deps, roomId, written, async (trx, wake) => {
       written = undefined;
-      if (locked === undefined || !canSee(locked.room, locked.role)) throw notFound(what);
+      // A statement of its own: it must see what the writers before us committed while we waited for the lock.
+      const found = await roomWithRoles(trx, roomId, [actorId]);
+      const role = found?.roles.get(actorId);
+      if (found === undefined || !canSee(found.room, role)) throw notFound(what);
       let place: LogHead | undefined;
       const value = await work({
         trx,
-        ...locked,
+        room: found.room,
+        role,
         take: (counts) => takeSeq(trx, roomId, counts),
         append: async (taken, subject) => {
           await appendEvent(trx, roomId, taken, subject);
-          wakeFor(taken);
+          wake(taken.seq);
           place = taken;
           return encodeEventCursor({ roomId, seq: taken.seq, tag: taken.tag });
         },

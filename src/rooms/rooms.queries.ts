@@ -1,24 +1,42 @@
 import { sql } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
 import { mergePages, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import { statement } from '../db/statement.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility, Tables } from '../db/tables.js';
 
-/** The room and the user's role in it, the room's row locked until `trx` ends. Writers of one room queue here. */
-export async function lockRoom(
-  trx: Trx,
+/** Locks the room's row until `trx` ends: writers of one room queue here. What was read before it may have changed meanwhile. */
+export async function lockRoom(trx: Trx, roomId: string): Promise<void> {
+  await trx.selectFrom('rooms').select('id').where('id', '=', roomId).forNoKeyUpdate().execute();
+}
+
+/** What a write in a room has to know of it. */
+export type RoomState = Pick<RoomRow, 'id' | 'visibility' | 'last_seq' | 'last_tag' | 'member_count'>;
+
+/** A room, and the roles in it of those users who are its members. */
+export interface RoomWithRoles {
+  readonly room: RoomState;
+  readonly roles: ReadonlyMap<string, RoomRole>;
+}
+
+const readRoomWithRoles = statement<RoomState & { user_id: string | null; role: RoomRole | null }>(
+  'room_with_roles',
+  `select r.id, r.visibility, r.last_seq, r.last_tag, r.member_count, m.user_id, m.role
+   from rooms r left join memberships m on m.room_id = r.id and m.user_id = any($2::uuid[])
+   where r.id = $1`,
+);
+
+/** The room with the roles of some users, all as of one moment; undefined where there is none. */
+export async function roomWithRoles(
+  db: Database | Trx,
   roomId: string,
-  userId: string,
-): Promise<{ room: RoomRow; role: RoomRole | undefined } | undefined> {
-  const room = await trx
-    .selectFrom('rooms')
-    .selectAll()
-    .where('id', '=', roomId)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+  userIds: readonly string[],
+): Promise<RoomWithRoles | undefined> {
+  const rows = await readRoomWithRoles(db, [roomId, userIds]);
+  const [room] = rows;
   if (room === undefined) return undefined;
-  // A statement of its own: it must see what the writers before us committed while we waited for the lock.
-  const membership = await membershipOf(trx, roomId, userId);
-  return { room, role: membership?.role };
+  const roles = new Map<string, RoomRole>();
+  for (const { user_id: userId, role } of rows) if (userId !== null && role !== null) roles.set(userId, role);
+  return { room, roles };
 }
 
 export async function membershipOf(

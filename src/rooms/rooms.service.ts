@@ -4,7 +4,7 @@ import { throughOutage } from '../db/outage.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility } from '../db/tables.js';
 import { badInput, conflict, forbidden, notFound } from '../errors.js';
-import { roomTopic, type Bus, type RoomSignal } from '../events/bus.js';
+import { wakeRoom, type Bus } from '../events/bus.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import { appendEvent, takeSeq } from '../events/event-log.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
@@ -46,8 +46,7 @@ export class RoomsService {
     return throughOutage(() =>
       transaction(this.deps.db, async (trx, afterCommit) => {
         afterCommit(() => {
-          const signal: RoomSignal = { type: 'event', seq: 1 };
-          this.deps.bus.publish(roomTopic(id), signal);
+          wakeRoom(this.deps.bus, id, 1);
         });
         // Waits for another transaction that takes the slug, the attempt before among them.
         if ((await queries.insertRoom(trx, { id, ...input, tag: newTag() })) === undefined) {

@@ -13,8 +13,11 @@ export async function statementsOf(work: () => Promise<unknown>): Promise<Statem
   const prototype = pg.Client.prototype as unknown as { query: Query };
   const original = prototype.query;
   prototype.query = function (...args) {
-    const [text, values] = args;
-    if (typeof text === 'string') statements.push({ text, values: Array.isArray(values) ? values : [] });
+    const [query, values] = args;
+    // A prepared one comes as an object.
+    const { text, values: own } =
+      typeof query === 'string' ? { text: query, values } : (query as pg.QueryConfig);
+    statements.push({ text, values: (own as unknown[] | undefined) ?? [] });
     return original.apply(this, args);
   };
   try {

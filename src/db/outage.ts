@@ -20,17 +20,37 @@ export function isOutage(error: unknown): boolean {
   );
 }
 
+/** How often an attempt may lose a race before that is taken for a defect. */
+const RACES = 10;
+
 /**
- * Runs `attempt` again when the database went away under it. A commit whose answer was lost may have happened, so `attempt` must
- * find out what the one before it did, and not do it twice: it is told its number, from 0 on.
+ * Whether Postgres undid a transaction for the sake of another, so that it may go well the next time: a deadlock, a serialization
+ * failure, and a key that another call claimed first, whose outcome is there now. It is certain that nothing was written.
+ */
+function isLostRace(error: unknown): boolean {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  if (error.code === '23505') return 'constraint' in error && error.constraint === 'idempotency_keys_pkey';
+  return error.code === '40001' || error.code === '40P01';
+}
+
+/**
+ * Runs `attempt` again when the database went away under it, and at once when it lost a race. A commit whose answer was lost may
+ * have happened, so `attempt` must find out what the one before it did, and not do it twice: it is told its number, from 0 on.
  */
 export async function throughOutage<T>(attempt: (number: number) => Promise<T>): Promise<T> {
-  for (let number = 0; ; number += 1) {
+  let races = 0;
+  let outages = 0;
+  for (;;) {
     try {
-      return await attempt(number);
+      return await attempt(races + outages);
     } catch (error) {
-      const ms = PAUSES_MS[number];
+      if (isLostRace(error) && races < RACES) {
+        races += 1;
+        continue;
+      }
+      const ms = PAUSES_MS[outages];
       if (ms === undefined || !isOutage(error)) throw error;
+      outages += 1;
       await pause(ms);
     }
   }

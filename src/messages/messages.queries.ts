@@ -1,12 +1,15 @@
 import type { Database, Trx } from '../db/database.js';
 import { readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import { statement } from '../db/statement.js';
 import type { MessageRow, Tables } from '../db/tables.js';
+import { headMove, MOVE_HEAD, NOW, type LogHead } from '../events/event-log.js';
 
 /** Answers in the order of `ids`. */
 export async function messagesByIds(
   db: Database | Trx,
   ids: readonly string[],
 ): Promise<(MessageRow | undefined)[]> {
+  if (ids.length === 0) return [];
   const rows = await db.selectFrom('messages').selectAll().where('id', 'in', ids).execute();
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id));
@@ -32,18 +35,75 @@ export async function timelinePage(
   return readPage(db.selectFrom('messages').selectAll().where('room_id', '=', roomId), timelineKeyset, slice);
 }
 
-export async function insertMessage(
-  trx: Trx,
-  message: MessageRow,
-  fileIds: readonly string[],
-): Promise<void> {
-  await trx.insertInto('messages').values(message).execute();
-  if (fileIds.length === 0) return;
-  await trx
-    .insertInto('message_files')
-    .values(fileIds.map((fileId, position) => ({ message_id: message.id, position, file_id: fileId })))
-    .execute();
+/** Under which its idempotency keys are kept. */
+export const POST_MESSAGE = 'postMessage';
+
+/** A message that is to be posted, at its place in the log. */
+export interface NewPost extends LogHead {
+  readonly id: string;
+  readonly authorId: string;
+  readonly body: string;
+  readonly replyToId: string | null;
+  readonly fileIds: readonly string[];
+  /** Kept under the idempotency key that it came with: the input's hash, and the outcome as JSON. */
+  readonly keyed: { readonly key: string; readonly inputHash: string; readonly outcome: string } | undefined;
 }
+
+const insert = statement<{ at: Date }>(
+  'insert_posts',
+  `with head as (
+    ${MOVE_HEAD} and last_seq = $7 and last_tag = $8 returning ${NOW} as at
+  ), post as (
+    select post.*, at
+    from head, unnest($9::uuid[], $10::bigint[], $11::text[], $12::uuid[], $13::text[], $14::uuid[])
+      as post (id, seq, tag, author_id, body, reply_to_id)
+  ), posted as (
+    insert into messages (id, room_id, seq, author_id, body, reply_to_id, created_at)
+    select id, $1, seq, author_id, body, reply_to_id, at from post
+  ), logged as (
+    insert into room_events (room_id, seq, tag, kind, at, actor_id, message_id)
+    select $1, seq, tag, 'MESSAGE_ADDED', at, author_id, id from post
+  ), attached as (
+    insert into message_files (message_id, position, file_id)
+    select file.* from head, unnest($15::uuid[], $16::int[], $17::uuid[]) as file
+  ), claimed as (
+    insert into idempotency_keys (mutation, user_id, key, input_hash, outcome)
+    select '${POST_MESSAGE}', key.* from head, unnest($18::uuid[], $19::text[], $20::text[], $21::text[]) as key
+  )
+  select at from head`,
+);
+
+/**
+ * Posts messages, one or more, with their files, events and keys, at the places right after `head`, provided that the room's log
+ * still ends there; answers the time of it. Undefined, with nothing written, where the log has moved on. One statement, so that it
+ * is a transaction also by itself. A key that was claimed meanwhile violates `idempotency_keys_pkey`.
+ */
+export async function insertPosts(
+  db: Database | Trx,
+  roomId: string,
+  head: LogHead,
+  posts: readonly NewPost[],
+): Promise<Date | undefined> {
+  const files = posts.flatMap(({ id, fileIds }) =>
+    fileIds.map((fileId, position) => ({ id, position, fileId })),
+  );
+  const keys = posts
+    .flatMap(({ authorId, keyed }) => (keyed === undefined ? [] : { authorId, ...keyed }))
+    // In one order everywhere, or two transactions could wait for each other's keys.
+    .sort((a, b) => (`${a.authorId}:${a.key}` < `${b.authorId}:${b.key}` ? -1 : 1));
+  const [written] = await insert(db, [
+    ...headMove(roomId, posts.length, posts.at(-1)?.tag ?? head.tag, { messages: posts.length }),
+    ...[head.seq, head.tag],
+    ...columns(posts, 'id', 'seq', 'tag', 'authorId', 'body', 'replyToId'),
+    ...columns(files, 'id', 'position', 'fileId'),
+    ...columns(keys, 'authorId', 'key', 'inputHash', 'outcome'),
+  ]);
+  return written?.at;
+}
+
+/** Rows as arrays, one for each column, as `unnest` takes them. */
+const columns = <Row>(rows: readonly Row[], ...names: (keyof Row)[]): unknown[][] =>
+  names.map((name) => rows.map((row) => row[name]));
 
 export async function updateBody(trx: Trx, id: string, body: string, editedAt: Date): Promise<void> {
   await trx.updateTable('messages').set({ body, edited_at: editedAt }).where('id', '=', id).execute();

@@ -20,7 +20,8 @@ import {
   writtenCursorDescription,
 } from '../rooms/rooms.schema.js';
 import { timelineKeyset } from './messages.queries.js';
-import { MAX_BODY, MAX_FILES, type MessagesService, type MessageWritten } from './messages.service.js';
+import { MAX_BODY, MAX_FILES, type MessagesService } from './messages.service.js';
+import type { Posted } from './post-batch.js';
 
 declare module '../graphql/context.js' {
   interface Services {
@@ -179,13 +180,17 @@ const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
 });
 
 const payload = (name: string, description: string) =>
-  builder.objectRef<MessageWritten>(name).implement({
+  builder.objectRef<Posted>(name).implement({
     description,
     fields: (t) => ({
       message: t.field({
         type: Message,
         description: 'The message as it is now.',
-        resolve: (written, _args, ctx) => messageOf(ctx, written.messageId),
+        resolve: ({ messageId, stored }, _args, ctx) => {
+          if (stored === undefined) return messageOf(ctx, messageId);
+          loadFileIds(ctx).prime(messageId, [...stored.fileIds]);
+          return stored.row;
+        },
       }),
       eventCursor: t.string({
         description: writtenCursorDescription,

@@ -1,16 +1,16 @@
 import type { Database } from '../db/database.js';
-import { claimKey, recordOutcome } from '../db/idempotency.js';
-import { newId } from '../db/ids.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MessageRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
 import type { Bus } from '../events/bus.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
-import { filesByIds } from '../files/files.queries.js';
 import { writeInRoom, type RoomWrite } from '../rooms/room-write.js';
 import { canWrite } from '../rooms/rooms.policy.js';
 import * as policy from './messages.policy.js';
 import * as queries from './messages.queries.js';
+import type { Posted } from './post-batch.js';
+import type { MessageWritten, NewMessage } from './post-decisions.js';
+import { Posting } from './posting.js';
 
 /** UTF-16 units of a message's body. */
 export const MAX_BODY = 10_000;
@@ -22,70 +22,22 @@ export interface MessagesDeps {
   readonly bus: Bus;
 }
 
-export interface NewMessage {
-  readonly roomId: string;
-  readonly body: string;
-  readonly replyToId: string | null;
-  readonly fileIds: readonly string[];
-  readonly idempotencyKey: string | null;
-}
-
-export interface MessageWritten {
-  readonly messageId: string;
-  readonly eventCursor: string;
-}
-
 /** Posting, editing and deleting. `actorId` is the signed-in user. */
 export class MessagesService {
-  constructor(private readonly deps: MessagesDeps) {}
+  private readonly posting: Posting;
+
+  constructor(private readonly deps: MessagesDeps) {
+    this.posting = new Posting(deps);
+  }
 
   /**
    * Posts a message, once for each idempotency key. Throws NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, and CONFLICT for a key that
    * was used with another input.
    */
-  async post(actorId: string, input: NewMessage): Promise<MessageWritten> {
-    const { roomId, body, replyToId, fileIds } = input;
-    if (body.trim() === '' && fileIds.length === 0)
+  async post(actorId: string, input: NewMessage): Promise<Posted> {
+    if (input.body.trim() === '' && input.fileIds.length === 0)
       throw badInput('input.body', 'A message has a body, or files.');
-    const call = {
-      userId: actorId,
-      mutation: 'postMessage',
-      key: input.idempotencyKey ?? '',
-      input: { roomId, body, replyToId, fileIds },
-    };
-    return writeInRoom(this.deps, actorId, roomId, async (write) => {
-      if (!canWrite(write.role)) throw forbidden('Only members post: join the room first.');
-      if (input.idempotencyKey !== null) {
-        const first = await claimKey<MessageWritten>(write.trx, call);
-        if (first !== undefined) return first;
-      }
-      await this.checkReferences(write, input);
-      const messageId = newId();
-      const place = await write.take({ messages: 1 });
-      await queries.insertMessage(
-        write.trx,
-        {
-          id: messageId,
-          room_id: roomId,
-          seq: place.seq,
-          author_id: actorId,
-          body,
-          reply_to_id: replyToId,
-          created_at: place.at,
-          edited_at: null,
-          deleted_at: null,
-        },
-        fileIds,
-      );
-      const eventCursor = await write.append(place, {
-        kind: 'MESSAGE_ADDED',
-        actor_id: actorId,
-        message_id: messageId,
-      });
-      const outcome = { messageId, eventCursor };
-      if (input.idempotencyKey !== null) await recordOutcome(write.trx, call, outcome);
-      return outcome;
-    });
+    return this.posting.post({ actorId, input });
   }
 
   /** Changes the body of one's own message. The same body again writes nothing. */
@@ -158,21 +110,6 @@ export class MessagesService {
       },
       'The message',
     );
-  }
-
-  private async checkReferences({ trx, room }: RoomWrite, { replyToId, fileIds }: NewMessage): Promise<void> {
-    if (replyToId !== null) {
-      const [message] = await queries.messagesByIds(trx, [replyToId]);
-      if (message?.room_id !== room.id)
-        throw badInput('input.replyToId', 'The message to reply to is not in this room.');
-      if (message.deleted_at !== null)
-        throw badInput('input.replyToId', 'The message to reply to was deleted.');
-    }
-    if (fileIds.length > 0) {
-      const files = await filesByIds(trx, fileIds);
-      const missing = files.findIndex((file) => file?.room_id !== room.id);
-      if (missing >= 0) throw badInput(`input.fileIds.${String(missing)}`, 'This file is not in the room.');
-    }
   }
 }
 

@@ -22,16 +22,23 @@ async function upload(user: Client, roomId: string): Promise<string> {
   return data['uploadFile'].file.id as string;
 }
 
+type When = 'asking' | 'answering';
 type Mutation = (scene: Scene) => Promise<unknown>;
 const run =
   (query: string): Mutation =>
   (scene) =>
     scene.owner.run(`mutation { ${query} }`);
 
-/** What writes one event into the room's log. */
-const WRITES: Record<string, Mutation> = {
+/** What posts one message, by a statement that commits itself. */
+const POSTS: Record<string, Mutation> = {
   'postMessage without a key': ({ owner, roomId }) => owner.post(roomId, 'once'),
   'postMessage with a key': ({ owner, roomId }) => owner.post(roomId, 'once', { idempotencyKey: roomId }),
+};
+/** The name of that statement, which is sent each time. */
+const POSTING = 'insert_posts';
+
+/** What writes one event into the room's log otherwise. */
+const WRITES: Record<string, Mutation> = {
   editMessage: (scene) =>
     run(`editMessage(input: { messageId: "${scene.messageId}", body: "edited" }) { eventCursor }`)(scene),
   deleteMessage: (scene) =>
@@ -96,19 +103,45 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A co
     return Number(rows[0]!.n);
   };
 
+  /** Whether `write` writes so many events and each is told once, though the connection breaks at `text`. */
+  async function once(write: Mutation, text: string, when: When, count = 1): Promise<void> {
+    const client = live(owner);
+    const feed = subscribe(client, ROOM_EVENTS, { roomId: scene.roomId });
+    await feed.take(1, 'roomEvents');
+    const before = await log();
+    wire.breakAt(text, when);
+    await write(scene);
+    expect(wire.isArmed).toBe(false);
+    expect(await log()).toBe(before + count);
+    await owner.post(scene.roomId, 'end');
+    await eventually(10_000, 'the last event', () => cursors(feed).length > count);
+    expect(new Set(cursors(feed)).size).toBe(count + 1);
+    await client.dispose();
+  }
+
   describe.each(['asking', 'answering'] as const)('whose connection breaks while %s', (when) => {
     test.each(Object.entries(WRITES))('is made once, and told once: %s', async (_name, write) => {
-      const client = live(owner);
-      const feed = subscribe(client, ROOM_EVENTS, { roomId: scene.roomId });
-      await feed.take(1, 'roomEvents');
-      const before = await log();
-      wire.breakAt('commit', when);
-      await write(scene);
-      expect(await log()).toBe(before + 1);
-      await owner.post(scene.roomId, 'end');
-      await eventually(10_000, 'the last event', () => cursors(feed).length >= 2);
-      expect(new Set(cursors(feed)).size).toBe(2);
-      await client.dispose();
+      await once(write, 'commit', when);
+    });
+
+    test.each(Object.entries(POSTS))('is made once, and told once: %s', async (_name, write) => {
+      await once(write, POSTING, when);
+    });
+
+    test('is made once for all that were posted together, each with its own answer', async () => {
+      const bodies = Array.from({ length: 16 }, (_, i) => `post ${i} of ${scene.roomId}`);
+      const write: Mutation = async ({ member, roomId }) => {
+        const answers = await Promise.all(
+          bodies.map((body, i) =>
+            (i % 2 === 0 ? owner : member).post(roomId, body, i % 3 === 0 ? { idempotencyKey: body } : {}),
+          ),
+        );
+        const ids = `query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { body } } }`;
+        const { nodes } = await owner.run(ids, { ids: answers.map(({ id }) => id) });
+        expect(nodes).toEqual(bodies.map((body) => ({ body })));
+        expect(new Set(answers.map(({ eventCursor }) => eventCursor)).size).toBe(16);
+      };
+      await once(write, bodies[9]!, when, 16);
     });
 
     test('is made once: createRoom', async () => {
@@ -148,5 +181,11 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A co
       const { viewer } = await visitor.run('{ viewer { user { handle } } }');
       expect(viewer.user.handle).toBe(visitor.handle);
     });
+  });
+
+  test('that follows one of which the database never heard is looked up as well', async () => {
+    // Posted again, now under the room's lock, the message is committed by a statement of its own.
+    wire.breakAt(POSTING, 'asking');
+    await once(POSTS['postMessage with a key']!, 'commit', 'answering');
   });
 });

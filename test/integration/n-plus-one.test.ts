@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { backends, startParley } from '../support/app.js';
-import { signUp, type Client, type Variables } from '../support/client.js';
+import { signUp, word, type Client, type Variables } from '../support/client.js';
+import { live, subscribe, type Feed } from '../support/live.js';
 import { statementsOf, type Statement } from '../support/statements.js';
 
 const ROWS = 50;
@@ -91,6 +92,37 @@ describe.each(backends)('SQL statements on %s', (backend) => {
     const many = await statements(NODES, { ids: messageIds });
     expect(many.length).toBeLessThanOrEqual(few.length);
     expect(few.length).toBeLessThanOrEqual(8);
+  });
+
+  describe('of a post', () => {
+    const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) {
+      eventCursor message { id body createdAt editedAt deletedAt files { id } replyTo { id } } } }`;
+
+    const ofPost = async (more: Variables): Promise<Statement[]> =>
+      statements(POST, { input: { roomId, body: 'a message', ...more } });
+
+    test('are two: what is read to decide, and what is written', async () => {
+      expect(await ofPost({})).toHaveLength(2);
+    });
+
+    test('are one more each for a key, what it answers and its files, which the answer reads again', async () => {
+      expect(await ofPost({ idempotencyKey: word() })).toHaveLength(3);
+      expect(await ofPost({ replyToId: messageIds[0] })).toHaveLength(4);
+      const { data } = await owner.upload(roomId, 'notes.txt', 'some text');
+      expect(await ofPost({ fileIds: [data['uploadFile'].file.id] })).toHaveLength(4);
+    });
+
+    test('are far fewer for sixteen at once than sixteen times that', async () => {
+      const socket = live(owner, { lazy: false });
+      const feeds: Feed[] = [];
+      const all = await statementsOf(async () => {
+        for (let i = 0; i < 16; i++)
+          feeds.push(subscribe(socket, POST, { input: { roomId, body: `message ${i}` } }));
+        await Promise.all(feeds.map((feed) => feed.take(1, 'postMessage')));
+      });
+      expect(all.length).toBeLessThanOrEqual(8);
+      await socket.dispose();
+    });
   });
 
   test('that count what matches a filter run only where the count is asked for', async () => {

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 export class Wire implements AsyncDisposable {
   private readonly ends = new Set<Socket>();
   private isUp = true;
-  private trap: { readonly text: string; readonly when: 'asking' | 'answering' } | undefined;
+  private readonly traps: { readonly text: string; readonly when: 'asking' | 'answering' }[] = [];
 
   private constructor(
     private readonly server: Server,
@@ -38,10 +38,15 @@ export class Wire implements AsyncDisposable {
 
   /**
    * Breaks the connection over which the client sends `text` next: before the server has it (`asking`), or once it has answered and
-   * the client does not know (`answering`).
+   * the client does not know (`answering`). Called again, it sets a trap that works once those before it have.
    */
   breakAt(text: string, when: 'asking' | 'answering'): void {
-    this.trap = { text, when };
+    this.traps.push({ text, when });
+  }
+
+  /** Whether a trap of `breakAt` is still waiting. */
+  get isArmed(): boolean {
+    return this.traps.length > 0;
   }
 
   mend(url = this.target): void {
@@ -63,10 +68,10 @@ export class Wire implements AsyncDisposable {
     const { hostname, port } = new URL(this.target);
     const server = connect(Number(port), hostname);
     client.on('data', (chunk: Buffer) => {
-      if (this.trap === undefined || !chunk.includes(this.trap.text)) return;
-      const { when } = this.trap;
-      this.trap = undefined;
-      if (when === 'asking') server.destroy();
+      const [trap] = this.traps;
+      if (trap === undefined || !chunk.includes(trap.text)) return;
+      this.traps.shift();
+      if (trap.when === 'asking') server.destroy();
       else
         server
           .unpipe(client)

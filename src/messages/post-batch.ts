@@ -1,0 +1,117 @@
+import type { Database, Trx } from '../db/database.js';
+import { firstCalls } from '../db/idempotency.js';
+import { throughOutage } from '../db/outage.js';
+import type { MessageRow } from '../db/tables.js';
+import { ParleyError } from '../errors.js';
+import { wakeRoom, type Bus } from '../events/bus.js';
+import { filesByIds } from '../files/files.queries.js';
+import { underRoomLock, type Written } from '../rooms/room-write.js';
+import { roomWithRoles } from '../rooms/rooms.queries.js';
+import { insertPosts, messagesByIds, POST_MESSAGE, type NewPost } from './messages.queries.js';
+import { decide, type Facts, type MessageWritten, type Post } from './post-decisions.js';
+
+/** What became of a post. */
+export interface Posted extends MessageWritten {
+  /** The message and its files as this call has written them; undefined when they were there already. */
+  readonly stored?: StoredMessage;
+}
+
+interface StoredMessage {
+  readonly row: MessageRow;
+  readonly fileIds: readonly string[];
+}
+
+type Outcomes = readonly (Posted | ParleyError)[];
+
+/**
+ * Posts what arrived together for one room, in one transaction, and answers what became of each, in their order. Three phases:
+ * read what decides, decide, and write what was accepted by one statement.
+ *
+ * The statement writes only where the room's log still ends as it did when the room was read. Whatever else decides (a role, a
+ * message that is answered, a file) changes by an event of that log, and of two calls with one key the index lets one pass: so what
+ * is written was decided rightly, without a lock between reading and writing. When something came between, all three are done again
+ * under the room's lock; with `locked`, from the start. The answer says whether they were.
+ *
+ * Throws what fails them all together. Then nothing is written, or after an outage (isOutage) nobody knows.
+ */
+export async function postBatch(
+  deps: { readonly db: Database; readonly bus: Bus },
+  roomId: string,
+  posts: readonly Post[],
+  locked: boolean,
+): Promise<{ readonly outcomes: Outcomes; readonly locked: boolean }> {
+  /** What the attempt before may have written. */
+  let before: Written<Outcomes> | undefined;
+
+  /** Undefined, with nothing written, when something came between. */
+  const attempt = async (db: Database | Trx, wake: (seq: number) => void): Promise<Outcomes | undefined> => {
+    before = undefined;
+    const facts = await read(db, roomId, posts);
+    const { outcomes, accepted } = decide(posts, facts);
+    const last = accepted.at(-1);
+    if (facts.found === undefined || last === undefined) return outcomes;
+    const { last_seq: seq, last_tag: tag } = facts.found.room;
+    before = { place: last, value: outcomes };
+    const at = await insertPosts(db, roomId, { seq, tag }, accepted);
+    if (at === undefined) {
+      before = undefined;
+      return undefined;
+    }
+    wake(last.seq);
+    return withStored(outcomes, roomId, accepted, at);
+  };
+
+  return throughOutage(async (number) => {
+    if (number === 0 && !locked) {
+      const wake = (seq: number): void => wakeRoom(deps.bus, roomId, seq);
+      const outcomes = await deps.db.connection().execute((db) => attempt(db, wake));
+      if (outcomes !== undefined) return { outcomes, locked };
+    }
+    const outcomes = await underRoomLock(deps, roomId, before, async (trx, wake) => {
+      const done = await attempt(trx, wake);
+      if (done === undefined) throw new Error(`the log of room ${roomId} moved on under its lock`);
+      return done;
+    });
+    return { outcomes, locked: true };
+  });
+}
+
+/** The room comes first: what is read after it may be newer, and then the log has moved on. */
+async function read(db: Database | Trx, roomId: string, posts: readonly Post[]): Promise<Facts> {
+  const unique = (ids: readonly string[]): string[] => [...new Set(ids)];
+  const found = await roomWithRoles(db, roomId, unique(posts.map(({ actorId }) => actorId)));
+  const replyIds = unique(posts.flatMap(({ input }) => input.replyToId ?? []));
+  const fileIds = unique(posts.flatMap(({ input }) => input.fileIds));
+  const keys = posts.flatMap(({ actorId: userId, input: { idempotencyKey: key } }) =>
+    key === null ? [] : { userId, key },
+  );
+  return {
+    found,
+    replies: await messagesByIds(db, replyIds),
+    files: await filesByIds(db, fileIds),
+    first: await firstCalls(db, POST_MESSAGE, keys),
+  };
+}
+
+function withStored(outcomes: Outcomes, roomId: string, accepted: readonly NewPost[], at: Date): Outcomes {
+  const stored = new Map(
+    accepted.map((post) => [post.id, { row: rowOf(post, roomId, at), fileIds: post.fileIds }]),
+  );
+  return outcomes.map((outcome) => {
+    if (outcome instanceof ParleyError) return outcome;
+    const mine = stored.get(outcome.messageId);
+    return mine === undefined ? outcome : { ...outcome, stored: mine };
+  });
+}
+
+const rowOf = ({ id, seq, authorId, body, replyToId }: NewPost, roomId: string, at: Date): MessageRow => ({
+  id,
+  room_id: roomId,
+  seq,
+  author_id: authorId,
+  body,
+  reply_to_id: replyToId,
+  created_at: at,
+  edited_at: null,
+  deleted_at: null,
+});

@@ -1,0 +1,85 @@
+import type { Database } from '../db/database.js';
+import { isOutage } from '../db/outage.js';
+import { ParleyError } from '../errors.js';
+import type { Bus } from '../events/bus.js';
+import { postBatch, type Posted } from './post-batch.js';
+import type { Post } from './post-decisions.js';
+
+/** Posts in one batch, so that none waits for a great many others to be written. */
+const BATCH = 64;
+
+interface Waiting {
+  readonly post: Post;
+  readonly resolve: (posted: Posted) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** The posts of one room while a batch of it is under way. */
+interface Line {
+  readonly waiting: Waiting[];
+  /** Somebody else writes in the room: the lock costs less than coming too late. */
+  locked: boolean;
+}
+
+/**
+ * Gathers the posts of this process by their rooms: of each room one batch is under way at a time, and what arrives meanwhile goes
+ * together in the next. A post to a room where none is under way begins at once, so nobody waits for company.
+ */
+export class Posting {
+  private readonly lines = new Map<string, Line>();
+
+  constructor(private readonly deps: { readonly db: Database; readonly bus: Bus }) {}
+
+  /** In each room in the order of the calls. Rejects with this post's own failure, or with an outage that stopped its batch. */
+  post(post: Post): Promise<Posted> {
+    const { roomId } = post.input;
+    return new Promise((resolve, reject) => {
+      const waiting = { post, resolve, reject };
+      const line = this.lines.get(roomId);
+      if (line !== undefined) {
+        line.waiting.push(waiting);
+        return;
+      }
+      const begun: Line = { waiting: [waiting], locked: false };
+      this.lines.set(roomId, begun);
+      void this.work(roomId, begun);
+    });
+  }
+
+  private async work(roomId: string, line: Line): Promise<void> {
+    let most = BATCH;
+    while (line.waiting.length > 0) {
+      const batch = line.waiting.splice(0, most);
+      most = BATCH;
+      try {
+        await this.write(roomId, line, batch);
+      } catch (error) {
+        // A no-op for those that are settled.
+        for (const { reject } of batch) reject(error);
+        // Those who stood behind it have waited through the outage as well: whatever is left of it they wait through together.
+        most = Infinity;
+      }
+    }
+    this.lines.delete(roomId);
+  }
+
+  /** Settles each of them. Throws an outage, with some of them unsettled. */
+  private async write(roomId: string, line: Line, batch: readonly Waiting[]): Promise<void> {
+    try {
+      const posts = batch.map(({ post }) => post);
+      const { outcomes, locked } = await postBatch(this.deps, roomId, posts, line.locked);
+      line.locked = locked;
+      for (const [i, { resolve, reject }] of batch.entries()) {
+        const outcome = outcomes[i];
+        if (outcome === undefined || outcome instanceof ParleyError) reject(outcome);
+        else resolve(outcome);
+      }
+    } catch (error) {
+      if (isOutage(error)) throw error;
+      const [only, ...others] = batch;
+      if (others.length === 0) only?.reject(error);
+      // It was undone, and one of them did it: alone, the others pass.
+      else for (const one of batch) await this.write(roomId, line, [one]);
+    }
+  }
+}

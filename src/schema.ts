@@ -8,6 +8,7 @@ import './files/file-changes.schema.js';
 import './messages/messages.schema.js';
 import './typing/typing.schema.js';
 import { builder } from './graphql/builder.js';
+import { withImmediateIds } from './graphql/immediate-ids.js';
 
 /** The slices' types and fields, as one schema. */
-export const schema = builder.toSchema();
+export const schema = withImmediateIds(builder.toSchema());

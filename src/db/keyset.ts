@@ -23,8 +23,8 @@ export interface KeysetPage<Row> {
   /** In the list's order, whichever end they were taken from. */
   readonly rows: Row[];
   /** Whether the list goes on beyond the page, asked of the database only where the rows did not already tell. */
-  readonly hasNext: () => Promise<boolean>;
-  readonly hasPrevious: () => Promise<boolean>;
+  readonly hasNext: () => boolean | Promise<boolean>;
+  readonly hasPrevious: () => boolean | Promise<boolean>;
 }
 
 /**
@@ -60,14 +60,14 @@ export async function readPage<TB extends keyof Tables, Row>(
       .executeTakeFirst()) !== undefined;
 
   // Onward: in the direction of reading. Past `stop` there may be rows that the range left out.
-  const onward = async (): Promise<boolean> => {
+  const onward = (): boolean | Promise<boolean> => {
     if (more) return true;
     if (stop === undefined) return false;
     return last === undefined
       ? existsFrom(forward ? '>=' : '<=', stop)
       : existsFrom(forward ? '>' : '<', keyset.keyOf(last));
   };
-  const backward = async (): Promise<boolean> => {
+  const backward = (): boolean | Promise<boolean> => {
     if (start === undefined) return false;
     if (startStands) return true;
     return existsFrom(forward ? '<' : '>', start);
@@ -90,7 +90,7 @@ export function mergePages<Row>(
   const found = [...a.rows, ...b.rows].sort(compare);
   const rows = fromEnd ? found.slice(Math.max(found.length - count, 0)) : found.slice(0, count);
   const left = rows.length < found.length;
-  const either = async (ask: (page: KeysetPage<Row>) => Promise<boolean>): Promise<boolean> =>
+  const either = async (ask: (page: KeysetPage<Row>) => boolean | Promise<boolean>): Promise<boolean> =>
     (await ask(a)) || (await ask(b));
   return {
     rows,

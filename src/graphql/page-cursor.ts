@@ -1,35 +1,42 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { ParleyError } from '../errors.js';
 
 /** Values of the unique key that a list is ordered by. */
 export type PageKey = readonly (string | number)[];
 
-const VERSION = 0xa1;
-const MAC_LENGTH = 9;
+/** Of 9 bytes. */
+const MAC_CHARACTERS = 12;
+const VERSION = '\x02';
 
 /**
- * Cursors of pages: version (1 byte), MAC (9), the key as JSON, in base64url. The MAC covers the list that the cursor
- * belongs to (its kind, parent, filter and order), so a cursor that was altered or comes from another list is refused.
+ * Cursors of pages: MAC (9 bytes), version (1), the key as JSON, in base64url. The MAC covers the list that the cursor belongs to (its
+ * kind, parent, filter and order), so a cursor that was altered or comes from another list is refused.
  */
 export class PageCursors {
+  private readonly secret: string;
+
   /** `secret`: 32 bytes, the same on every process. */
-  constructor(private readonly secret: Buffer) {}
+  constructor(secret: Buffer) {
+    this.secret = secret.toString('base64url');
+  }
 
   /** `list` names the list with its parent, filter and order. */
   encode(list: string, key: PageKey): string {
     const json = JSON.stringify(key);
-    return Buffer.concat([Buffer.of(VERSION), this.mac(list, json), Buffer.from(json)]).toString('base64url');
+    return this.mac(list, json) + Buffer.from(VERSION + json).toString('base64url');
   }
 
   /** Throws BAD_CURSOR, naming `field`, for anything that `encode` did not make for this list. */
   decode(list: string, text: string, field: string): PageKey {
-    const bytes = Buffer.from(text, 'base64url');
-    const json = bytes.toString('utf8', 1 + MAC_LENGTH);
+    const mac = Buffer.from(text.slice(0, MAC_CHARACTERS));
+    const rest = text.slice(MAC_CHARACTERS);
+    const bytes = Buffer.from(rest, 'base64url');
+    const json = bytes.toString('utf8', VERSION.length);
     const intact =
-      bytes.length > 1 + MAC_LENGTH &&
-      bytes[0] === VERSION &&
-      bytes.toString('base64url') === text &&
-      timingSafeEqual(bytes.subarray(1, 1 + MAC_LENGTH), this.mac(list, json));
+      mac.length === MAC_CHARACTERS &&
+      bytes.toString('latin1', 0, VERSION.length) === VERSION &&
+      bytes.toString('base64url') === rest &&
+      timingSafeEqual(mac, Buffer.from(this.mac(list, json)));
     if (!intact) {
       throw new ParleyError(
         'BAD_CURSOR',
@@ -40,12 +47,11 @@ export class PageCursors {
     return JSON.parse(json) as PageKey;
   }
 
-  private mac(list: string, json: string): Buffer {
-    return createHmac('sha256', this.secret)
-      .update(list)
-      .update('\0')
-      .update(json)
-      .digest()
-      .subarray(0, MAC_LENGTH);
+  /**
+   * A hash that the secret goes before: one that gives away half of its state, and so cannot be continued, needs no HMAC around it. A
+   * page has a hundred of these, and an HMAC costs five times as much.
+   */
+  private mac(list: string, json: string): string {
+    return hash('sha512-256', `${this.secret}${list}\0${json}`, 'base64url').slice(0, MAC_CHARACTERS);
   }
 }

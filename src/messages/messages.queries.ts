@@ -1,3 +1,4 @@
+import type { PublicUser } from '../accounts/accounts.queries.js';
 import type { Database, Trx } from '../db/database.js';
 import { readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { statement } from '../db/statement.js';
@@ -21,19 +22,45 @@ export async function roomOfMessage(db: Database, id: string): Promise<string | 
   return row?.room_id;
 }
 
-export const timelineKeyset: Keyset<Tables, 'messages', MessageRow> = {
+export type TimelineRow = MessageRow & { readonly author: PublicUser };
+
+/** A message and its author as one flat row. */
+type FlatRow = MessageRow & {
+  readonly author_handle: string;
+  readonly author_name: string;
+  readonly author_created_at: Date;
+};
+
+export const timelineKeyset: Keyset<Tables, 'messages' | 'users', MessageRow> = {
   columns: ['messages.seq'],
   direction: 'asc',
   keyOf: (row) => [row.seq],
 };
 
+/** With their authors, whom nearly every page shows: that saves a statement, and half the promises of an answer. */
 export async function timelinePage(
   db: Database,
   roomId: string,
   slice: Slice,
-): Promise<KeysetPage<MessageRow>> {
-  return readPage(db.selectFrom('messages').selectAll().where('room_id', '=', roomId), timelineKeyset, slice);
+): Promise<KeysetPage<TimelineRow>> {
+  const all = db
+    .selectFrom('messages')
+    .innerJoin('users', 'users.id', 'messages.author_id')
+    .selectAll('messages')
+    .select([
+      'users.handle as author_handle',
+      'users.name as author_name',
+      'users.created_at as author_created_at',
+    ])
+    .where('messages.room_id', '=', roomId);
+  const page = await readPage<'messages' | 'users', FlatRow>(all, timelineKeyset, slice);
+  return { ...page, rows: page.rows.map(withAuthor) };
 }
+
+const withAuthor = ({ author_handle, author_name, author_created_at, ...message }: FlatRow): TimelineRow => ({
+  ...message,
+  author: { id: message.author_id, handle: author_handle, name: author_name, created_at: author_created_at },
+});
 
 /** Under which its idempotency keys are kept. */
 export const POST_MESSAGE = 'postMessage';

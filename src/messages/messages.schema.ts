@@ -19,7 +19,7 @@ import {
   viewerReads,
   writtenCursorDescription,
 } from '../rooms/rooms.schema.js';
-import { timelineKeyset } from './messages.queries.js';
+import { timelineKeyset, type TimelineRow } from './messages.queries.js';
 import { MAX_BODY, MAX_FILES, type MessagesService } from './messages.service.js';
 import type { Posted } from './post-batch.js';
 
@@ -39,7 +39,8 @@ async function messageOf(ctx: Context, id: string): Promise<MessageRow> {
   return message;
 }
 
-const Message = builder.objectRef<MessageRow>('Message');
+/** A page of the timeline brings the authors along. */
+const Message = builder.objectRef<MessageRow & Partial<Pick<TimelineRow, 'author'>>>('Message');
 
 builder.node(Message, {
   description: 'What someone said in a room.',
@@ -57,7 +58,7 @@ builder.node(Message, {
     author: t.field({
       type: User,
       description: 'Who said it.',
-      resolve: (message, _args, ctx) => userOf(ctx, message.author_id),
+      resolve: (message, _args, ctx) => message.author ?? userOf(ctx, message.author_id),
     }),
     body: t.exposeString('body', {
       description:

@@ -59,6 +59,39 @@ export async function roomsByIds(db: Database, ids: readonly string[]): Promise<
   return ids.map((id) => byId.get(id));
 }
 
+export interface SeenRoom {
+  readonly room: RoomRow;
+  /** The user's own. */
+  readonly membership: MembershipRow | undefined;
+}
+
+/** Rooms as one user sees them, in the order of `ids`. */
+export async function roomsSeenBy(
+  db: Database,
+  userId: string,
+  ids: readonly string[],
+): Promise<(SeenRoom | undefined)[]> {
+  const rows = await db
+    .selectFrom('rooms')
+    .leftJoin('memberships', (join) =>
+      join.onRef('memberships.room_id', '=', 'rooms.id').on('memberships.user_id', '=', userId),
+    )
+    .selectAll('rooms')
+    .select(['memberships.role', 'memberships.joined_at', 'memberships.joined_seq'])
+    .where('rooms.id', 'in', ids)
+    .execute();
+  const byId = new Map(
+    rows.map(({ role, joined_at, joined_seq, ...room }): [string, SeenRoom] => {
+      const isMember = role !== null && joined_at !== null && joined_seq !== null;
+      const membership = isMember
+        ? { room_id: room.id, user_id: userId, role, joined_at, joined_seq }
+        : undefined;
+      return [room.id, { room, membership }];
+    }),
+  );
+  return ids.map((id) => byId.get(id));
+}
+
 export async function roomIdBySlug(db: Database | Trx, slug: string): Promise<string | undefined> {
   const row = await db.selectFrom('rooms').select('id').where('slug', '=', slug).executeTakeFirst();
   return row?.id;

@@ -30,6 +30,17 @@ const loadMembership = defineLoader((keys: readonly string[], ctx) =>
   ),
 );
 
+/** Rooms with the viewer's memberships, by one statement: whoever looks at a room mostly goes on to what is in it. */
+const loadSeenRoom = defineLoader(async (ids: readonly string[], ctx) => {
+  const viewer = ctx.signedIn();
+  const seen = await ctx.services.rooms.roomsSeenBy(viewer.id, ids);
+  ids.forEach((id, i) => {
+    loadRoom(ctx).prime(id, seen[i]?.room);
+    loadMembership(ctx).prime(`${id}:${viewer.id}`, seen[i]?.membership);
+  });
+  return seen;
+});
+
 /** A room that something refers to. Whoever sees what refers to it sees the room. */
 export async function roomOf(ctx: Context, id: string): Promise<RoomRow> {
   const room = await loadRoom(ctx).load(id);
@@ -52,11 +63,8 @@ export async function viewerReads(ctx: Context, roomId: string): Promise<boolean
 /** The room, or null where there is none or the viewer may not see it. */
 export async function visibleRoom(ctx: Context, id: string): Promise<RoomRow | null> {
   if (ctx.viewer === undefined) return null;
-  const [room, membership] = await Promise.all([
-    loadRoom(ctx).load(id),
-    membershipOf(ctx, id, ctx.viewer.id),
-  ]);
-  return room !== undefined && canSee(room, membership?.role) ? room : null;
+  const seen = await loadSeenRoom(ctx).load(id);
+  return seen !== undefined && canSee(seen.room, seen.membership?.role) ? seen.room : null;
 }
 
 /** Where the room's log stood when its row was read, which was before any page of the room was. */

@@ -151,6 +151,10 @@ export class RoomsService {
     return queries.roomsByIds(this.deps.db, ids);
   }
 
+  roomsSeenBy(actorId: string, ids: readonly string[]): Promise<(queries.SeenRoom | undefined)[]> {
+    return queries.roomsSeenBy(this.deps.db, actorId, ids);
+  }
+
   roomIdBySlug(slug: string): Promise<string | undefined> {
     return queries.roomIdBySlug(this.deps.db, slug);
   }

@@ -15,6 +15,7 @@ const ORDERS = (['CREATED_AT', 'NAME', 'SIZE'] as const).flatMap((field) =>
 interface Plan {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
+  readonly 'Index Name'?: string;
   readonly 'Actual Rows': number;
   readonly 'Actual Loops': number;
   readonly 'Rows Removed by Filter'?: number;
@@ -23,6 +24,15 @@ interface Plan {
 }
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+
+/** A page that is read in the list's order, and beside it what is looked up for each of its rows. */
+function listAndAuthors(plan: Plan): [Plan, Plan] {
+  const [join] = plan.Plans ?? [];
+  const [list, authors] = join?.Plans ?? [];
+  if (join?.['Node Type'] !== 'Nested Loop' || list === undefined || authors === undefined)
+    throw new Error(`no page with a look-up beside it: ${JSON.stringify(plan, undefined, 1)}`);
+  return [{ ...plan, Plans: [list] }, authors];
+}
 
 /** Rows that the plan's scans fetched, those that a filter threw away among them. */
 const touched = (plan: Plan): number =>
@@ -154,11 +164,22 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
     ])('of $name reads the page and no more, and sorts nothing', async ({ field, args }) => {
       for (const plan of await plansOf(await pagesOf(field, args))) {
         const told = JSON.stringify(plan, undefined, 1);
+        // The author of each message is looked up beside it, by id.
+        const [list, authors] = field === 'messages' ? listAndAuthors(plan) : [plan];
         expect(
-          nodesOf(plan).map((node) => node['Node Type']),
+          nodesOf(list).map((node) => node['Node Type']),
           told,
         ).toEqual(['Limit', 'Index Scan']);
-        expect(touched(plan), told).toBeLessThanOrEqual(22);
+        expect(touched(list), told).toBeLessThanOrEqual(22);
+        if (authors !== undefined) {
+          expect(
+            nodesOf(authors).map((node) => [node['Node Type'], node['Index Name']]),
+            told,
+          ).toEqual([
+            ['Memoize', undefined],
+            ['Index Scan', 'users_pkey'],
+          ]);
+        }
       }
     });
 

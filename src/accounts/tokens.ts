@@ -20,8 +20,13 @@ export interface AccessClaims {
 export const deriveKey = (secret: string, purpose: string): Buffer =>
   Buffer.from(hkdfSync('sha256', secret, '', `parley ${purpose}`, 32));
 
+/** Tokens that are remembered to be good, a few hundred bytes each. */
+const MAX_VERIFIED = 10_000;
+
 /** Makes and checks the tokens of our own sign-ins. */
 export class Tokens {
+  /** Of tokens that came before, oldest first: a client sends the same one with each request. */
+  private readonly verified = new Map<string, AccessClaims>();
   /** Of bytes, jsonwebtoken would first try whether they are a public key, which costs more than all the rest. */
   private readonly accessKey: KeyObject;
   private readonly refreshKey: Buffer;
@@ -46,6 +51,22 @@ export class Tokens {
 
   /** Undefined for a token that is not ours, was altered, or has run out. */
   verifyAccess(token: string): AccessClaims | undefined {
+    const known = this.verified.get(token);
+    if (known !== undefined && Date.now() < known.expiresAt) return known;
+    this.verified.delete(token);
+    const claims = this.readAccess(token);
+    if (claims !== undefined) this.remember(token, claims);
+    return claims;
+  }
+
+  private remember(token: string, claims: AccessClaims): void {
+    this.verified.set(token, claims);
+    if (this.verified.size <= MAX_VERIFIED) return;
+    const [oldest = ''] = this.verified.keys();
+    this.verified.delete(oldest);
+  }
+
+  private readAccess(token: string): AccessClaims | undefined {
     try {
       const claims = jwt.verify(token, this.accessKey, {
         algorithms: [ALGORITHM],

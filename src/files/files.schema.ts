@@ -189,7 +189,8 @@ builder.objectField(Room, 'files', (t) =>
       description: "A page of a room's files.",
       fields: (c) => ({
         totalCount: c.int({
-          description: 'All files that match the filter.',
+          description:
+            'All files that match the filter. Without one it costs nothing; with one, all files of the room are looked at.',
           resolve: ({ room, wanted }, _args, ctx) => ctx.services.files.count(room.id, wanted),
         }),
         eventCursor: c.string({

@@ -76,6 +76,20 @@ describe('Following a room', () => {
     expect(await next(following)).toBe('FILE_ADDED 4 tag-4');
   });
 
+  test('says where the replay ends also when its feed is behind the log', async () => {
+    happen('MEMBER_JOINED');
+    subscription.start(1, 0);
+    // The check of the right has seen an event that the feed has not heard of.
+    const following = new RoomWatch(subscription, { seq: 1, tag: 'tag-1' }, 2, { checkpoints: true });
+    expect(following.hasMore).toBe(true);
+    const waiting = following.take();
+    happen('MESSAGE_ADDED');
+    expect(await waiting).toMatchObject([{ kind: 'MESSAGE_ADDED', seq: 2 }]);
+    expect(following.hasMore).toBe(true);
+    expect(await following.take()).toMatchObject([{ kind: 'CHECKPOINT', seq: 2 }]);
+    expect(following.hasMore).toBe(false);
+  });
+
   test('says where the log stands at once when nothing was missed, and after each minute of silence', async () => {
     happen('MEMBER_JOINED');
     const following = watch(1);

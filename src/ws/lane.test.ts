@@ -1,7 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { WebSocketServer, type WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { Batch } from '../live/sink.js';
 import { Lane } from './lane.js';
 
@@ -59,10 +60,11 @@ describe('The lane of a socket', () => {
   let server: WebSocketServer;
   const clients: Socket[] = [];
 
-  beforeEach(async () => {
-    server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  const start = async (perMessageDeflate: boolean): Promise<void> => {
+    server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate });
     await once(server, 'listening');
-  });
+  };
+  beforeEach(() => start(false));
   afterEach(async () => {
     for (const client of clients.splice(0)) client.destroy();
     for (const ws of server.clients) ws.terminate();
@@ -153,5 +155,34 @@ describe('The lane of a socket', () => {
     expect(lane.isReady).toBe(true);
     await lane.ready();
     lane.sendBatch(batch('to nobody'), 'a');
+  });
+
+  test('that compresses lets others have their turn while it is full of whatever was sent', async () => {
+    await new Promise((resolve) => server.close(resolve));
+    await start(true);
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const [ws, request] = (await once(server, 'connection')) as [WebSocket, { socket: Socket }];
+    await once(client, 'open');
+    expect(ws.extensions).toContain('permessage-deflate');
+    const received: number[] = [];
+    client.on('message', (data: Buffer) => received.push(data.length));
+    client.pause();
+    const lane = new Lane(ws, request.socket);
+    lane.sendBatch(batch('first'), 'a');
+    // Answers to queries, more than the system's buffers hold.
+    const text = randomBytes(300_000).toString('base64');
+    for (let i = 0; i < 60; i++) lane.send(text, () => undefined);
+    let wasReady = false;
+    const waiting = (async () => {
+      while (!lane.isReady) await lane.ready();
+      wasReady = true;
+    })();
+    // It would never come, if the one who waits let nobody else have a turn.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(wasReady).toBe(false);
+    client.resume();
+    await waiting;
+    await vi.waitFor(() => expect(received).toHaveLength(61), 10_000);
+    client.terminate();
   });
 });

@@ -1,7 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { once } from 'node:events';
+import http from 'node:http';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
+import { RoomFeeds } from '../../src/events/room-feeds.js';
 import { backends, makePlace, startOn, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
 import { EventStream } from '../support/event-stream.js';
 import { ROOM_EVENTS } from '../support/live.js';
 import { shortLivedToken } from '../support/tokens.js';
@@ -75,6 +79,45 @@ describe.each(backends)('an event stream on %s', (backend) => {
     expect(missed?.id).toBe(second.eventCursor);
     expect(checkpoint?.data.data.roomEvents.__typename).toBe('Checkpoint');
     stream.close();
+  });
+
+  test.each(['*/*', 'text/*', 'TEXT/Event-Stream', 'application/json, */*;q=0.1', undefined])(
+    'is the same for whoever takes it by another name: %s',
+    async (accept) => {
+      const roomId = await roomOfBoth();
+      const { eventCursor } = await owner.post(roomId, 'one');
+      // Node's fetch would add an Accept of its own.
+      const request = http.request(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(accept !== undefined && { accept }),
+          ...member.headers(),
+        },
+      });
+      request.end(JSON.stringify({ query: ROOM_EVENTS, variables: { roomId, last: 1 } }));
+      const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+      expect(response.headers['content-type']).toMatch(/^text\/event-stream/);
+      let text = '';
+      response.on('data', (chunk: Buffer) => (text += chunk.toString()));
+      await eventually(5000, 'the event with its cursor', () => text.includes(`id: ${eventCursor}\n`));
+      request.destroy();
+    },
+  );
+
+  test('that is not taken is refused, and leaves nothing that follows the room', async () => {
+    const subscribing = vi.spyOn(RoomFeeds.prototype, 'subscribe');
+    const roomId = await roomOfBoth();
+    for (const accept of ['application/json', 'multipart/mixed', 'application/graphql-response+json']) {
+      const response = await fetch(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept, ...member.headers() },
+        body: JSON.stringify({ query: ROOM_EVENTS, variables: { roomId } }),
+      });
+      expect(response.status).toBe(406);
+    }
+    expect(subscribing).toHaveBeenCalledTimes(3);
+    for (const { value } of subscribing.mock.results) expect(value).toMatchObject({ isOver: true });
   });
 
   test('opens for a plain EventSource: a GET with the token in its address and no header of its own', async () => {

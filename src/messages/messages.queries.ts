@@ -57,10 +57,15 @@ export async function timelinePage(
   return { ...page, rows: page.rows.map(withAuthor) };
 }
 
-const withAuthor = ({ author_handle, author_name, author_created_at, ...message }: FlatRow): TimelineRow => ({
-  ...message,
-  author: { id: message.author_id, handle: author_handle, name: author_name, created_at: author_created_at },
-});
+const withAuthor = (row: FlatRow): TimelineRow =>
+  Object.assign(row, {
+    author: {
+      id: row.author_id,
+      handle: row.author_handle,
+      name: row.author_name,
+      created_at: row.author_created_at,
+    },
+  });
 
 /** Under which its idempotency keys are kept. */
 export const POST_MESSAGE = 'postMessage';

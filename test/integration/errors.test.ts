@@ -261,27 +261,35 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A se
   });
 
   test('ends a subscription with the error of an event that it cannot show, which is not passed over', async () => {
-    const client = live(user);
-    const query = ROOM_EVENTS.replace('message { id body author', 'message { id body files { id } author');
-    const feed = subscribe(client, query, { roomId });
-    const [checkpoint] = await feed.take(1, 'roomEvents');
-    await sql('alter table message_files rename to message_files_away');
+    // Several who share it, on a socket and on two: it ends for each of them.
+    const [client, other] = [live(user), live(user)];
+    const feeds = [client, client, other].map((one) => subscribe(one, ROOM_EVENTS, { roomId }));
+    const [[checkpoint] = []] = await Promise.all(feeds.map((feed) => feed.take(1, 'roomEvents')));
+    // An author is shown with a message, and not asked for when it is posted.
+    await sql('alter table users rename to users_away');
     let id: string;
     try {
       id = (await user.post(roomId, 'cannot be shown')).id;
-      await feed.end();
-      expect(feed.codes).toEqual(['INTERNAL_SERVER_ERROR']);
-      expect(feed.error).toMatchObject([
-        { message: 'Something went wrong on the server.', extensions: { requestId: expect.any(String) } },
-      ]);
-      expect(feed.results).toHaveLength(1);
+      for (const feed of feeds) {
+        await feed.end();
+        // Of the author, and of the actor beside them.
+        expect(feed.codes).toEqual(['INTERNAL_SERVER_ERROR', 'INTERNAL_SERVER_ERROR']);
+        expect(feed.error).toContainEqual(
+          expect.objectContaining({
+            message: 'Something went wrong on the server.',
+            extensions: { code: 'INTERNAL_SERVER_ERROR', requestId: expect.any(String) },
+          }),
+        );
+        expect(feed.results).toHaveLength(1);
+      }
     } finally {
-      await sql('alter table message_files_away rename to message_files');
+      await sql('alter table users_away rename to users');
     }
-    const again = subscribe(client, query, { roomId, after: checkpoint.cursor });
+    const again = subscribe(client, ROOM_EVENTS, { roomId, after: checkpoint.cursor });
     const [event] = await again.take(1, 'roomEvents');
     expect(event).toMatchObject({ __typename: 'MessageAdded', message: { id } });
     await client.dispose();
+    await other.dispose();
   });
 
   test('answers UNAVAILABLE while its database is away, and goes on when it is back', async () => {

@@ -169,14 +169,13 @@ describe.each(backends)('Many who follow one room, on %s', (backend) => {
     await ada.run('mutation ($input: RemoveMemberInput!) { removeMember(input: $input) { eventCursor } }', {
       input: { roomId, userId: eve.userId },
     });
-    const atRemoval = feeds[2]!.results.length;
     await ada.post(roomId, 'without eve');
     await eventually(10_000, 'the others to have it', () =>
       feeds.slice(0, 2).every((feed) => bodiesOf(feed).at(-1) === 'without eve'),
     );
     await feeds[2]!.end();
     expect(feeds[2]!.codes).toEqual(['FORBIDDEN']);
-    expect(feeds[2]!.results.slice(atRemoval)).toEqual([]);
+    expect(bodiesOf(feeds[2]!)).not.toContain('without eve');
     for (const client of clients) await client.dispose();
   });
 

@@ -6,10 +6,11 @@ export type PageKey = readonly (string | number)[];
 
 /** Of 9 bytes. */
 const MAC_CHARACTERS = 12;
-const VERSION = '\x02';
+/** How one begins, which no event cursor does. */
+const PREFIX = 'p';
 
 /**
- * Cursors of pages: MAC (9 bytes), version (1), the key as JSON, in base64url. The MAC covers the list that the cursor belongs to (its
+ * Cursors of pages: a letter, the MAC (9 bytes) and the key as JSON, in base64url. The MAC covers the list that the cursor belongs to (its
  * kind, parent, filter and order), so a cursor that was altered or comes from another list is refused.
  */
 export class PageCursors {
@@ -23,18 +24,18 @@ export class PageCursors {
   /** `list` names the list with its parent, filter and order. */
   encode(list: string, key: PageKey): string {
     const json = JSON.stringify(key);
-    return this.mac(list, json) + Buffer.from(VERSION + json).toString('base64url');
+    return PREFIX + this.mac(list, json) + Buffer.from(json).toString('base64url');
   }
 
   /** Throws BAD_CURSOR, naming `field`, for anything that `encode` did not make for this list. */
   decode(list: string, text: string, field: string): PageKey {
-    const mac = Buffer.from(text.slice(0, MAC_CHARACTERS));
-    const rest = text.slice(MAC_CHARACTERS);
+    const mac = Buffer.from(text.slice(PREFIX.length, PREFIX.length + MAC_CHARACTERS));
+    const rest = text.slice(PREFIX.length + MAC_CHARACTERS);
     const bytes = Buffer.from(rest, 'base64url');
-    const json = bytes.toString('utf8', VERSION.length);
+    const json = bytes.toString();
     const intact =
+      text.startsWith(PREFIX) &&
       mac.length === MAC_CHARACTERS &&
-      bytes.toString('latin1', 0, VERSION.length) === VERSION &&
       bytes.toString('base64url') === rest &&
       timingSafeEqual(mac, Buffer.from(this.mac(list, json)));
     if (!intact) {

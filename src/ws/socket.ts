@@ -14,10 +14,12 @@ import { SocketOperation } from './operation.js';
 
 /** Between pings; one that is not answered before the next ends the socket. */
 const PING_MS = 12_000;
-/** A connection on which nothing moves for this long while data waits is let go. */
+/** A reader that takes nothing for this long while data waits is let go. */
 const STALLED_MS = 30_000;
-/** One that moves, but has not taken the message that waits for it in this time, too. */
+/** One that takes a large message bit by bit has this long for it. */
 const SLOW_MS = 300_000;
+/** A connection that has not moved for this long stands still. Shorter than the time between pings, which look. */
+const STILL_MS = 8000;
 
 /** Time to answer a close when the server stops. */
 const FAREWELL_MS = 2000;
@@ -45,13 +47,14 @@ export class LiveSocket implements LiveConnection {
   private readonly pinging: NodeJS.Timeout;
   private stopExpiry: (() => void) | undefined;
   private answered = true;
+  private isStill = false;
   private readonly lane: Lane;
   private readonly closed: Promise<void>;
   private receive: (text: string) => Promise<void> = () => Promise.resolve();
 
   constructor(
     private readonly ws: WebSocket,
-    connection: Socket,
+    private readonly connection: Socket,
     private readonly logger: Logger,
   ) {
     this.lane = new Lane(ws, connection);
@@ -59,9 +62,9 @@ export class LiveSocket implements LiveConnection {
       this.ping();
     }, PING_MS);
     this.pinging.unref();
-    // Also moved by a part of a message that the system takes.
-    connection.setTimeout(STALLED_MS, () => {
-      if (!this.lane.isEmpty) this.giveUp();
+    // Nothing else tells that the system has taken a part of a message.
+    connection.on('timeout', () => {
+      this.isStill = true;
     });
     ws.on('pong', () => {
       this.answered = true;
@@ -132,12 +135,6 @@ export class LiveSocket implements LiveConnection {
     this.ws.close(code, reason);
   }
 
-  /** The close waits behind what is not read, so the connection is cut as well. */
-  private giveUp(): void {
-    this.close(CLOSE.TRY_LATER);
-    this.ws.terminate();
-  }
-
   /**
    * An id may be used again as soon as its operation is completed, while graphql-ws's loop for it may still be settling and would
    * then complete the new one. So messages for such an id wait for the old loop.
@@ -199,8 +196,14 @@ export class LiveSocket implements LiveConnection {
   }
 
   private ping(): void {
-    if (this.lane.stalledFor() > SLOW_MS) {
-      this.giveUp();
+    const isStill = this.isStill;
+    this.isStill = false;
+    this.connection.setTimeout(STILL_MS);
+    const stalled = this.lane.stalledFor();
+    if (stalled > (isStill ? STALLED_MS : SLOW_MS)) {
+      // The close waits behind what is not read, so the connection is cut as well.
+      this.close(CLOSE.TRY_LATER);
+      this.ws.terminate();
     } else if (!this.answered && this.lane.isEmpty) {
       this.ws.terminate();
     } else {

@@ -1,0 +1,196 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket from 'ws';
+import type { App } from '../../src/app.js';
+import { limits } from '../../src/graphql/limits.js';
+import { startParley } from '../support/app.js';
+import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
+import { live, subscribe } from '../support/live.js';
+
+const POST =
+  'mutation ($roomId: ID!, $body: String!) { postMessage(input: { roomId: $roomId, body: $body }) { eventCursor } }';
+
+describe('A socket', () => {
+  let app: App;
+  let ada: Client;
+
+  beforeAll(async () => {
+    app = await startParley();
+    ada = await signUp(app.url);
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  const bodiesIn = async (roomId: string): Promise<string[]> => {
+    const { room } = await ada.run(
+      'query ($id: ID!) { room(id: $id) { messages(last: 100) { edges { node { body } } } } }',
+      { id: roomId },
+    );
+    return room.messages.edges.map(({ node }: { node: { body: string } }) => node.body);
+  };
+
+  async function open(user = ada): Promise<{ ws: WebSocket; messages: any[] }> {
+    const ws = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    const messages: any[] = [];
+    ws.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString())));
+    await once(ws, 'open');
+    ws.send(JSON.stringify({ type: 'connection_init', payload: user.headers() }));
+    await once(ws, 'message');
+    return { ws, messages };
+  }
+  const ask = (id: string, query: string, variables = {}): string =>
+    JSON.stringify({ type: 'subscribe', id, payload: { query, variables } });
+
+  test('that was closed has nothing more done for it, though its client does not answer the close', async () => {
+    const user = await signUp(app.url);
+    const roomId = await ada.createRoom();
+    await user.join(roomId);
+    const client = await RawClient.open(app.url);
+    client.send(JSON.stringify({ type: 'connection_init', payload: user.headers() }));
+    await eventually(5000, 'the ack', () => client.text.includes('connection_ack'));
+    client.send(ask('1', POST, { roomId, body: 'before' }));
+    await eventually(5000, 'the answer', () => client.text.includes('eventCursor'));
+    await user.run('mutation ($input: SignOutInput!) { signOut(input: $input) { userId } }', {
+      input: { refreshToken: user.refreshToken },
+    });
+    await eventually(5000, 'the close', () => client.text.includes('Forbidden'));
+    client.send(ask('2', POST, { roomId, body: 'after' }));
+    // What is sent behind it on another way would be later.
+    const fence = await open();
+    fence.ws.send(ask('1', POST, { roomId, body: 'fence' }));
+    await eventually(5000, 'the fence', async () => (await bodiesIn(roomId)).includes('fence'));
+    expect(await bodiesIn(roomId)).toEqual(['before', 'fence']);
+    fence.ws.terminate();
+    client.socket.destroy();
+  });
+
+  test('that does not read what it asked for is not listened to until it does', async () => {
+    const roomId = await ada.createRoom();
+    for (let i = 0; i < 10; i++) await ada.post(roomId, `${i}`.repeat(9000));
+    const copies = Array.from({ length: 20 }, (_, i) => `copy${i}: body`).join(' ');
+    const page = `query ($id: ID!) { room(id: $id) { messages(first: 100) { edges { node { ${copies} } } } } }`;
+    const { ws, messages } = await open();
+    ws.pause();
+    // 1.8 MB each: together more than the system's buffers hold.
+    for (let i = 0; i < 12; i++) {
+      ws.send(ask(`page ${i}`, page, { id: roomId }));
+      await ada.run('{ __typename }');
+    }
+    ws.send(ask('post', POST, { roomId, body: 'unheard' }));
+    await ada.post(roomId, 'fence');
+    expect((await bodiesIn(roomId)).slice(10)).toEqual(['fence']);
+    ws.resume();
+    await eventually(10_000, 'the answer to the post', () =>
+      messages.some(({ id, type }) => id === 'post' && type === 'next'),
+    );
+    expect((await bodiesIn(roomId)).slice(10)).toEqual(['fence', 'unheard']);
+    expect(messages.filter(({ type }) => type === 'next')).toHaveLength(13);
+    ws.terminate();
+  });
+
+  test('follows a room with so many selections at once, and with as many again when some have ended', async () => {
+    const roomId = await ada.createRoom();
+    const bob = await signUp(app.url);
+    await bob.join(roomId);
+    const select = (n: number): string =>
+      `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { cursor${n}: cursor } }`;
+    const [client, others] = [live(ada), live(bob)];
+    const feeds = Array.from({ length: limits.roomSelections }, (_, n) =>
+      subscribe(client, select(n), { roomId }),
+    );
+    await Promise.all(feeds.map((feed) => feed.take(1, 'roomEvents')));
+    const beyond = subscribe(client, select(limits.roomSelections), { roomId });
+    await beyond.end();
+    expect(beyond.codes).toEqual(['RATE_LIMITED']);
+    // Another of a selection that they follow, and whatever someone else selects, costs them nothing.
+    await subscribe(client, select(0), { roomId }).take(1, 'roomEvents');
+    await subscribe(others, select(limits.roomSelections), { roomId }).take(1, 'roomEvents');
+    feeds[1]!.stop();
+    await eventually(5000, 'a place to be free', async () => {
+      const again = subscribe(client, select(limits.roomSelections), { roomId });
+      await eventually(5000, 'it to begin or end', () => again.isOver || again.results.length > 0);
+      return again.results.length > 0;
+    });
+    await client.dispose();
+    await others.dispose();
+  });
+
+  test(
+    'on which nothing moves for 30 seconds is let go, one that is read slowly is not',
+    { timeout: 90_000 },
+    async () => {
+      const roomId = await ada.createRoom();
+      for (let i = 0; i < 40; i++) await ada.post(roomId, `${i % 10}`.repeat(9000));
+      const copies = Array.from({ length: 50 }, (_, i) => `copy${i}: body`).join(' ');
+      const page = `query ($id: ID!) { room(id: $id) { messages(first: 100) { edges { node { ${copies} } } } } }`;
+      const [still, slow] = [await open(), await open()];
+      const closed = once(still.ws, 'close');
+      let slowIsClosed = false;
+      slow.ws.on('close', () => (slowIsClosed = true));
+      // 18 MB each, in one message: more than the system's buffers hold.
+      for (const { ws } of [still, slow]) {
+        ws.pause();
+        ws.send(ask('1', page, { id: roomId }));
+      }
+      const reading = setInterval(() => {
+        slow.ws.resume();
+        setImmediate(() => slow.ws.pause());
+      }, 300);
+      // A client that reads nothing is not told; the server's end of its connection is in this process too.
+      const connections = (): number =>
+        process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+      const begun = Date.now();
+      // By then the connections of what was asked for above are gone.
+      await eventually(30_000, 'a quiet time', () => Date.now() - begun > 20_000);
+      const before = connections();
+      await eventually(40_000, 'the one that stands still to be cut', () => connections() < before);
+      expect(slowIsClosed).toBe(false);
+      still.ws.resume();
+      await closed;
+      expect(still.messages.filter(({ type }) => type === 'next')).toEqual([]);
+      clearInterval(reading);
+      slow.ws.resume();
+      await eventually(20_000, 'the whole answer', () => slow.messages.some(({ type }) => type === 'next'));
+      slow.ws.terminate();
+    },
+  );
+});
+
+/** A client that answers nothing by itself, a close least of all. */
+class RawClient {
+  text = '';
+
+  private constructor(readonly socket: Socket) {
+    socket.on('data', (data: Buffer) => (this.text += data.toString('latin1')));
+  }
+
+  static async open(url: string): Promise<RawClient> {
+    const { hostname, port } = new URL(url);
+    const client = new RawClient(connect(Number(port), hostname));
+    client.socket.write(
+      [
+        'GET /graphql HTTP/1.1',
+        `Host: ${hostname}`,
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+        'Sec-WebSocket-Version: 13',
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Protocol: graphql-transport-ws',
+        '\r\n',
+      ].join('\r\n'),
+    );
+    await eventually(5000, 'the handshake', () => client.text.includes('\r\n\r\n'));
+    return client;
+  }
+
+  /** One text frame, masked with zeros. */
+  send(text: string): void {
+    const payload = Buffer.from(text);
+    const head = Buffer.alloc(8);
+    head[0] = 0x81;
+    head[1] = 0x80 | 126;
+    head.writeUInt16BE(payload.length, 2);
+    this.socket.write(Buffer.concat([head, payload]));
+  }
+}

@@ -154,7 +154,7 @@ async function start(
     authenticator,
     connections,
     logger,
-    compression: config.socketCompression,
+    limits: config.sockets,
     contextParts,
   });
 

@@ -1,3 +1,4 @@
+import './config/production.js';
 import { createApp } from './app.js';
 import { ConfigError, loadConfig } from './config/env.js';
 import { DataDirInUseError } from './db/embedded/data-dir-lock.js';

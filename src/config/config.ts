@@ -38,8 +38,12 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** Addresses or named ranges of proxies whose X-Forwarded-For is believed (proxy-addr's syntax). */
   readonly trustProxy: readonly string[];
-  /** Compress WebSocket messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
-  readonly socketCompression: boolean;
+  readonly sockets: {
+    /** WebSockets that one process carries; one more is closed with 1013. */
+    readonly limit: number;
+    /** Compress messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
+    readonly compression: boolean;
+  };
 }
 
 export interface IdentityProvider {

@@ -29,7 +29,7 @@ describe('The configuration', () => {
       publicUrl: undefined,
       corsOrigins: [],
       trustProxy: [],
-      socketCompression: false,
+      sockets: { limit: 20_000, compression: false },
     });
   });
 
@@ -57,6 +57,7 @@ describe('The configuration', () => {
         PUBLIC_URL: 'https://chat.example.com/base///',
         CORS_ORIGINS: 'https://app.example.com, http://localhost:3000',
         TRUST_PROXY: 'loopback, 10.0.0.0/8',
+        SOCKET_LIMIT: '500',
         SOCKET_COMPRESSION: 'true',
       }),
     ).toMatchObject({
@@ -77,7 +78,7 @@ describe('The configuration', () => {
       publicUrl: 'https://chat.example.com/base',
       corsOrigins: ['https://app.example.com', 'http://localhost:3000'],
       trustProxy: ['loopback', '10.0.0.0/8'],
-      socketCompression: true,
+      sockets: { limit: 500, compression: true },
     });
   });
 
@@ -105,6 +106,7 @@ describe('The configuration', () => {
     ['CORS_ORIGINS', 'https://app.example.com/path'],
     ['JWT_JWKS_URL', 'keys'],
     ['TRUST_PROXY', 'everyone'],
+    ['SOCKET_LIMIT', '0'],
     ['SOCKET_COMPRESSION', 'yes'],
   ])('refuses %s=%j in one line with what it got and what it takes', (name, value) => {
     const message = refusal({ [name]: value });

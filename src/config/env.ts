@@ -102,6 +102,7 @@ export const schema = z.object({
   TRUST_PROXY: list
     .refine(isProxyList, 'addresses, networks or names separated by commas, such as loopback or 10.0.0.0/8')
     .default([]),
+  SOCKET_LIMIT: wholeNumber(1, 1_000_000).default(20_000),
   SOCKET_COMPRESSION: z
     .enum(['true', 'false'], 'true or false')
     .transform((text) => text === 'true')
@@ -167,7 +168,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     publicUrl: env.PUBLIC_URL,
     corsOrigins: env.CORS_ORIGINS,
     trustProxy: env.TRUST_PROXY,
-    socketCompression: env.SOCKET_COMPRESSION,
+    sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
   };
 }
 

@@ -15,6 +15,7 @@ import { handleProtocols, makeServer, type ConnectionInitMessage, type Server } 
 import type { YogaServerInstance } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
 import type { Authenticator } from '../accounts/authentication.js';
+import type { Config } from '../config/config.js';
 import { forbidden, ParleyError, unauthenticated } from '../errors.js';
 import { Context, type ContextParts } from '../graphql/context.js';
 import { toClientErrors } from '../graphql/errors.js';
@@ -25,6 +26,7 @@ import { LiveEnd } from '../live/answers.js';
 import { liveEventsOf } from '../live/live-events.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
+import { CLOSE } from './close-codes.js';
 import { LiveSocket, type SocketExtra } from './socket.js';
 
 /** Messages shorter than this are not worth compressing. */
@@ -35,8 +37,7 @@ export interface SocketServerDeps {
   readonly authenticator: Authenticator;
   readonly connections: LiveConnections;
   readonly logger: Logger;
-  /** Whether messages are compressed for clients that ask for it (permessage-deflate). */
-  readonly compression: boolean;
+  readonly limits: Config['sockets'];
   /** What a context needs beside who is asking. */
   readonly contextParts: (request: IncomingMessage, authentication: Authentication) => ContextParts;
 }
@@ -52,7 +53,7 @@ export class SocketServer {
       maxPayload: limits.frameBytes,
       handleProtocols: (protocols) => handleProtocols(protocols),
       // Without a context that outlives a message, or each socket would hold some hundred KiB.
-      perMessageDeflate: deps.compression && {
+      perMessageDeflate: deps.limits.compression && {
         threshold: COMPRESSED_BYTES,
         serverNoContextTakeover: true,
         clientNoContextTakeover: true,
@@ -66,6 +67,12 @@ export class SocketServer {
     // The server speaks no TLS, so what it hands over is a socket.
     if (!(connection instanceof Socket)) throw new Error('a WebSocket needs a connection of its own');
     this.server.handleUpgrade(request, connection, head, (ws) => {
+      if (this.server.clients.size > this.deps.limits.limit) {
+        // Whatever else it does meanwhile ends with it.
+        ws.on('error', () => undefined);
+        ws.close(CLOSE.TRY_LATER.code, CLOSE.TRY_LATER.reason);
+        return;
+      }
       const socket = new LiveSocket(ws, connection, this.deps.logger);
       this.deps.connections.add(socket);
       socket.open(this.core, request, () => {

@@ -65,6 +65,28 @@ describe('A socket', () => {
     client.socket.destroy();
   });
 
+  test('is one of so many that a process carries; one more is told to come back later', async () => {
+    const small = await startParley('embedded', { SOCKET_LIMIT: '2' });
+    try {
+      const url = `${small.url.replace('http', 'ws')}/graphql`;
+      const connecting = () => new WebSocket(url, 'graphql-transport-ws');
+      const within = [connecting(), connecting()];
+      await Promise.all(within.map((ws) => once(ws, 'open')));
+      const [code] = (await once(connecting(), 'close')) as [number];
+      expect(code).toBe(1013);
+      within[0]!.terminate();
+      await eventually(5000, 'a place to be free', async () => {
+        const ws = connecting();
+        await once(ws, 'open');
+        const closed = once(ws, 'close').then(() => false);
+        ws.send('{"type":"connection_init"}');
+        return Promise.race([once(ws, 'message').then(() => true), closed]);
+      });
+    } finally {
+      await small[Symbol.asyncDispose]();
+    }
+  });
+
   test('that does not read what it asked for is not listened to until it does', async () => {
     const roomId = await ada.createRoom();
     for (let i = 0; i < 10; i++) await ada.post(roomId, `${i}`.repeat(9000));

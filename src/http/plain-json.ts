@@ -1,15 +1,8 @@
-import {
-  getOperationAST,
-  OperationTypeNode,
-  type DocumentNode,
-  type ExecutionArgs,
-  type ExecutionResult,
-  type GraphQLError,
-  type GraphQLSchema,
-} from 'graphql';
+import { getOperationAST, OperationTypeNode, type DocumentNode, type ExecutionResult } from 'graphql';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
+import type { Enveloped } from '../live/enveloped.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
 import { toClientAnswer } from './error-plugin.js';
@@ -53,15 +46,6 @@ export async function answerPlainJson(
   });
   await send(yoga, res, toClientAnswer(result, parley), type);
   return true;
-}
-
-/** Yoga's functions with its plugins around them; its own types say `any`. */
-interface Enveloped {
-  readonly schema: GraphQLSchema;
-  readonly parse: (source: string) => DocumentNode;
-  readonly validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
-  readonly contextFactory: () => unknown;
-  readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
 }
 
 type OrdinaryParams = Pick<GraphQLParams, 'operationName' | 'variables'> & { readonly query: string };

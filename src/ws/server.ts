@@ -5,11 +5,9 @@ import {
   getOperationAST,
   GraphQLError,
   OperationTypeNode,
-  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
   type FormattedExecutionResult,
-  type GraphQLSchema,
 } from 'graphql';
 import { handleProtocols, makeServer, type ConnectionInitMessage, type Server } from 'graphql-ws';
 import type { YogaServerInstance } from 'graphql-yoga';
@@ -21,6 +19,7 @@ import { Context, type ContextParts } from '../graphql/context.js';
 import { toClientErrors } from '../graphql/errors.js';
 import { limits } from '../graphql/limits.js';
 import type { LiveConnections } from '../live/connections.js';
+import type { Enveloped } from '../live/enveloped.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { LiveEnd } from '../live/answers.js';
 import { liveEventsOf } from '../live/live-events.js';
@@ -193,18 +192,6 @@ export class SocketServer {
       socket: { renew: (accessToken) => this.renew(socket, accessToken) },
     });
   }
-}
-
-/** Yoga's functions with its plugins around them; its own types say `any`. */
-interface Enveloped {
-  readonly schema: GraphQLSchema;
-  readonly parse: (source: string) => DocumentNode;
-  readonly validate: (schema: GraphQLSchema, document: DocumentNode) => readonly GraphQLError[];
-  readonly contextFactory: () => unknown;
-  readonly execute: (args: ExecutionArgs) => Promise<ExecutionResult>;
-  readonly subscribe: (
-    args: ExecutionArgs,
-  ) => Promise<ExecutionResult | AsyncIterableIterator<ExecutionResult>>;
 }
 
 /** What an operation needs when it is executed. */

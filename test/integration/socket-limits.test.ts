@@ -12,6 +12,12 @@ import { live, subscribe } from '../support/live.js';
 const POST =
   'mutation ($roomId: ID!, $body: String!) { postMessage(input: { roomId: $roomId, body: $body }) { eventCursor } }';
 
+/** What of a message is looked at here. */
+interface Message {
+  readonly type: string;
+  readonly id?: string;
+}
+
 describe('A socket', () => {
   let app: App;
   let ada: Client;
@@ -30,10 +36,10 @@ describe('A socket', () => {
     return room.messages.edges.map(({ node }: { node: { body: string } }) => node.body);
   };
 
-  async function open(user = ada): Promise<{ ws: WebSocket; messages: any[] }> {
+  async function open(user = ada): Promise<{ ws: WebSocket; messages: Message[] }> {
     const ws = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
-    const messages: any[] = [];
-    ws.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString())));
+    const messages: Message[] = [];
+    ws.on('message', (data: Buffer) => messages.push(JSON.parse(data.toString()) as Message));
     await once(ws, 'open');
     ws.send(JSON.stringify({ type: 'connection_init', payload: user.headers() }));
     await once(ws, 'message');

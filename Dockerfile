@@ -5,11 +5,11 @@ WORKDIR /app
 # The dependencies change seldom and are a layer of their own; the build below takes the place of `prepare`.
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json bundle.js ./
 COPY migrations migrations
 COPY schema schema
 COPY src src
-RUN npm run build && npm prune --omit=dev --ignore-scripts
+RUN npm run build:server && npm prune --omit=dev --ignore-scripts
 
 FROM node:20-bookworm-slim
 ENV NODE_ENV=production \

@@ -1,4 +1,3 @@
-import './config/production.js';
 import { createApp } from './app.js';
 import { ConfigError, loadConfig } from './config/env.js';
 import { DataDirInUseError } from './db/embedded/data-dir-lock.js';

@@ -4,14 +4,17 @@ import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Database } from './database.js';
 import { preparedName } from './statement.js';
+import { timestampOr } from './timestamps.js';
 import type { Tables } from './tables.js';
 
 /** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) =>
-    oid === pg.types.builtins.INT8 && format !== 'binary'
-      ? (text: string) => Number(text)
-      : (pg.types.getTypeParser(oid, format) as (text: string) => unknown),
+  getTypeParser: (oid, format) => {
+    const usual = pg.types.getTypeParser(oid, format) as (text: string) => unknown;
+    if (format === 'binary') return usual;
+    if (oid === pg.types.builtins.INT8) return Number;
+    return oid === pg.types.builtins.TIMESTAMPTZ ? timestampOr(usual) : usual;
+  },
 };
 
 /** A pool that reads values as the tables say, whether it connects to Postgres or to the embedded one. */

@@ -1,6 +1,6 @@
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
-import { readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import { rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import type { FileRow, NewFile, Tables } from '../db/tables.js';
 
 /** Answers in the order of `ids`; undefined for what does not exist or was deleted. */
@@ -67,7 +67,8 @@ export async function filesPage(
   order: FileOrder,
   slice: Slice,
 ): Promise<KeysetPage<FileRow>> {
-  return readPage(filtered(db, roomId, criteria), filesKeyset(order), slice);
+  const keyset = filesKeyset(order);
+  return readPage(rangesOf(filtered(db, roomId, criteria), keyset), keyset, slice);
 }
 
 /** Rows `offset` and on. */

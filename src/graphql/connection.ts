@@ -39,15 +39,10 @@ export async function connection<Row>(
     after: args.after == null ? undefined : cursors.decode(list, args.after, 'after'),
     before: args.before == null ? undefined : cursors.decode(list, args.before, 'before'),
   });
-  const cursorOf = (row: Row | undefined): string | null =>
-    row === undefined ? null : cursors.encode(list, keyOf(row));
+  const cursorOf = (row: Row): string => cursors.encode(list, keyOf(row));
+  const [first, last] = [page.rows[0], page.rows.at(-1)];
   return {
-    edges: page.rows.map((node) => ({
-      node,
-      get cursor() {
-        return cursors.encode(list, keyOf(node));
-      },
-    })),
+    edges: page.rows.map((node) => new Edge(node, cursorOf)),
     pageInfo: {
       // A resolver may answer a promise; Pothos's shape of PageInfo does not say so.
       get hasNextPage() {
@@ -57,13 +52,25 @@ export async function connection<Row>(
         return page.hasPrevious() as unknown as boolean;
       },
       get startCursor() {
-        return cursorOf(page.rows[0]);
+        return first === undefined ? null : cursorOf(first);
       },
       get endCursor() {
-        return cursorOf(page.rows.at(-1));
+        return last === undefined ? null : cursorOf(last);
       },
     },
   };
+}
+
+/** Makes its cursor when it is asked for. */
+class Edge<Row> {
+  constructor(
+    readonly node: Row,
+    private readonly cursorOf: (row: Row) => string,
+  ) {}
+
+  get cursor(): string {
+    return this.cursorOf(this.node);
+  }
 }
 
 function pageSize({ first, last }: ConnectionArgs): { count: number; fromEnd: boolean } {

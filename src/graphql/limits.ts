@@ -29,8 +29,5 @@ export const limits = {
 export const tooComplex = (what: string): ParleyError =>
   new ParleyError('QUERY_TOO_COMPLEX', `${what} Ask for less at once: fewer fields, smaller pages.`);
 
-export const complexityError = (_kind: unknown, { complexity }: { complexity: number }): Error =>
-  tooComplex(`The operation costs ${String(complexity)}, the limit is ${String(limits.complexity)}.`);
-
 export const tooManyNodes = (): ParleyError =>
   badInput('ids', `\`ids\` takes ${String(limits.nodes)} ids at most.`);

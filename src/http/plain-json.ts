@@ -1,9 +1,11 @@
 import { getOperationAST, OperationTypeNode, type DocumentNode, type ExecutionResult } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
 import type { Enveloped } from '../live/enveloped.js';
-import type { TransportContext } from '../live/execution-plugin.js';
+import { executeFor, type TransportContext } from '../live/execution-plugin.js';
+import { schema } from '../schema.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
 import { toClientAnswer } from './error-plugin.js';
 import { jsonParams } from './request-params.js';
@@ -32,18 +34,12 @@ export async function answerPlainJson(
   if (type === undefined) return false;
   const params = await jsonParams(req, bodyLimit).catch(() => undefined);
   if (!isOrdinary(params)) return false;
-  const enveloped = yoga.getEnveloped({ req, res, parley, params }) as Enveloped;
-  const document = prepare(enveloped, params);
-  if (document === undefined) return false;
+  const document = documents.get(params.query) ?? prepare(yoga, { req, res, parley, params }, params.query);
+  if (document === undefined || !isOrdinaryOperation(document, params.operationName)) return false;
 
   // Execute, answer.
-  const result = await enveloped.execute({
-    schema: enveloped.schema,
-    document,
-    contextValue: await enveloped.contextFactory(),
-    variableValues: params.variables,
-    operationName: params.operationName,
-  });
+  const { variables: variableValues, operationName } = params;
+  const result = await executeFor(parley, { schema, document, variableValues, operationName });
   await send(yoga, res, toClientAnswer(result, parley), type);
   return true;
 }
@@ -65,16 +61,29 @@ function isOrdinary(params: GraphQLParams | undefined): params is OrdinaryParams
   );
 }
 
-/** The document, where it is one to execute here: valid, and a query or mutation. */
-function prepare(enveloped: Enveloped, params: OrdinaryParams): DocumentNode | undefined {
+/** Documents that were found valid, and within the limits, by their text. */
+const documents = new LRUCache<string, DocumentNode>({
+  max: 1000,
+  maxSize: 4 * 1024 * 1024,
+  sizeCalculation: (_document, text) => text.length,
+});
+
+/** The document, where it is valid. */
+function prepare(yoga: PlainJsonDeps['yoga'], initial: object, text: string): DocumentNode | undefined {
   try {
-    const document = enveloped.parse(params.query);
-    if (enveloped.validate(enveloped.schema, document).length > 0) return undefined;
-    const operation = getOperationAST(document, params.operationName);
-    return operation == null || operation.operation === OperationTypeNode.SUBSCRIPTION ? undefined : document;
+    const { parse, validate } = yoga.getEnveloped(initial) as Enveloped;
+    const document = parse(text);
+    if (validate(schema, document).length > 0) return undefined;
+    documents.set(text, document);
+    return document;
   } catch {
     return undefined;
   }
+}
+
+function isOrdinaryOperation(document: DocumentNode, operationName: string | undefined): boolean {
+  const operation = getOperationAST(document, operationName)?.operation;
+  return operation !== undefined && operation !== OperationTypeNode.SUBSCRIPTION;
 }
 
 async function send(

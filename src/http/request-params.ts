@@ -63,20 +63,31 @@ function paramsOf(search: URLSearchParams): GraphQLParams {
   };
 }
 
-async function readBody(req: IncomingMessage, limit: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // The rest of a body that is too large is not awaited, but the request stays, so that it can be answered.
-  for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > limit)
-      throw refusal(
-        413,
-        `A JSON body has ${String(limit)} bytes at most: send files as multipart/form-data.`,
-      );
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, size).toString();
+function readBody(req: IncomingMessage, limit: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= limit) {
+        chunks.push(chunk);
+        return;
+      }
+      // The rest of a body that is too large is not awaited, but the request stays, so that it can be answered.
+      req.pause().removeAllListeners('data');
+      const most = String(limit);
+      reject(refusal(413, `A JSON body has ${most} bytes at most: send files as multipart/form-data.`));
+    });
+    req.once('end', () => {
+      const [only] = chunks;
+      resolve((chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)).toString());
+    });
+    req.once('error', reject);
+    req.once('close', () => {
+      // Whoever went in the middle of it.
+      if (!req.readableEnded) reject(refusal(400, 'The body ends too early.'));
+    });
+  });
 }
 
 function parseBody(text: string): GraphQLParams {

@@ -1,7 +1,5 @@
-import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
   createSourceEventStream,
-  execute,
   getOperationAST,
   Kind,
   GraphQLError,
@@ -11,7 +9,8 @@ import {
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../graphql/context.js';
-import { complexityError, limits } from '../graphql/limits.js';
+import { executeOperation } from '../execution/execute.js';
+import { tooCostly } from '../graphql/cost.js';
 import { LiveEvents } from './live-events.js';
 
 /** What the transports hand to yoga with each request. */
@@ -28,15 +27,13 @@ const WITHOUT_TOKEN = new Set(['signUp', 'signIn', 'refreshSession', 'signOut', 
  */
 export function useExecution(): Plugin<TransportContext> {
   return {
-    onExecute({ setExecuteFn, setResultAndStopExecution, args }) {
+    onExecute({ setExecuteFn, args }) {
       const context = contextOf(args);
-      const refusal = refused(context, args);
-      if (refusal !== undefined) setResultAndStopExecution(refusal);
-      else setExecuteFn((given: ExecutionArgs) => execute({ ...given, contextValue: context }));
+      setExecuteFn((given: ExecutionArgs) => executeFor(context, given));
     },
     onSubscribe({ setSubscribeFn, setResultAndStopExecution, args }) {
       const context = contextOf(args);
-      const refusal = refused(context, args) ?? tooCostly(args);
+      const refusal = refused(context, args);
       if (refusal !== undefined) {
         setResultAndStopExecution(refusal);
         return;
@@ -50,38 +47,29 @@ export function useExecution(): Plugin<TransportContext> {
   };
 }
 
+/** Executes a query or mutation of a valid document as `context`, or answers why it is refused as a whole. */
+export function executeFor(
+  context: Context,
+  args: Omit<ExecutionArgs, 'contextValue'>,
+): ExecutionResult | Promise<ExecutionResult> {
+  return refused(context, args) ?? executeOperation({ ...args, contextValue: context });
+}
+
 const contextOf = (args: ExecutionArgs): Context => (args.contextValue as TransportContext).parley;
 
 /**
  * A request with a bad token is refused whole: answered as if signed out, its nulls would look like rooms that are gone. Only
- * what brings a new token passes.
+ * what brings a new token passes. So is one that asks for too much.
  */
-function refused(context: Context, args: ExecutionArgs) {
-  if (context.authentication.kind !== 'refused') return undefined;
-  const operation = getOperationAST(args.document, args.operationName);
-  if (operation == null || onlySignsIn(operation)) return undefined;
-  return whole(context.authentication.error);
-}
-
-/** Pothos asks for the cost when a root field is resolved: of a subscription that is its first event, when it has long begun. */
-function tooCostly({ schema, document, operationName, variableValues }: ExecutionArgs) {
-  const operation = getOperationAST(document, operationName);
-  if (operation == null) return undefined;
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION);
-  try {
-    const cost = complexityFromQuery(
-      { ...document, definitions: [operation, ...fragments] },
-      { schema, variables: { ...variableValues } },
-    );
-    if (cost.complexity <= limits.complexity) return undefined;
-    return whole(complexityError(undefined, cost));
-  } catch {
-    // Variables that do not fit, which is told when it is executed.
-    return undefined;
+function refused({ authentication }: Context, args: ExecutionArgs): ExecutionResult | undefined {
+  if (authentication.kind === 'refused') {
+    const operation = getOperationAST(args.document, args.operationName);
+    if (operation != null && !onlySignsIn(operation)) return whole(authentication.error);
   }
+  const costs = tooCostly(args);
+  return costs && whole(costs);
 }
 
-/** The answer to an operation that is refused as a whole. */
 const whole = (error: Error): ExecutionResult => ({
   errors: [new GraphQLError(error.message, { originalError: error })],
 });

@@ -1,6 +1,6 @@
 import type { PublicUser } from '../accounts/accounts.queries.js';
 import type { Database, Trx } from '../db/database.js';
-import { readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import { preparedRanges, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { statement } from '../db/statement.js';
 import type { MessageRow, Tables } from '../db/tables.js';
 import { headMove, MOVE_HEAD, NOW, type LogHead } from '../events/event-log.js';
@@ -25,35 +25,33 @@ export async function roomOfMessage(db: Database, id: string): Promise<string | 
 export type TimelineRow = MessageRow & { readonly author: PublicUser };
 
 /** A message and its author as one flat row. */
-type FlatRow = MessageRow & {
+interface FlatRow extends MessageRow {
   readonly author_handle: string;
   readonly author_name: string;
   readonly author_created_at: Date;
-};
+}
 
-export const timelineKeyset: Keyset<Tables, 'messages' | 'users', MessageRow> = {
-  columns: ['messages.seq'],
+export const timelineKeyset: Pick<Keyset<Tables, 'messages', MessageRow>, 'direction' | 'keyOf'> = {
   direction: 'asc',
   keyOf: (row) => [row.seq],
 };
 
 /** With their authors, whom nearly every page shows: that saves a statement, and half the promises of an answer. */
+const timeline = preparedRanges<FlatRow>(
+  'timeline',
+  `select m.id, m.room_id, m.seq, m.author_id, m.body, m.reply_to_id, m.created_at, m.edited_at, m.deleted_at,
+     u.handle as author_handle, u.name as author_name, u.created_at as author_created_at
+   from messages m join users u on u.id = m.author_id
+   where m.room_id = $1`,
+  'm.seq',
+);
+
 export async function timelinePage(
   db: Database,
   roomId: string,
   slice: Slice,
 ): Promise<KeysetPage<TimelineRow>> {
-  const all = db
-    .selectFrom('messages')
-    .innerJoin('users', 'users.id', 'messages.author_id')
-    .selectAll('messages')
-    .select([
-      'users.handle as author_handle',
-      'users.name as author_name',
-      'users.created_at as author_created_at',
-    ])
-    .where('messages.room_id', '=', roomId);
-  const page = await readPage<'messages' | 'users', FlatRow>(all, timelineKeyset, slice);
+  const page = await readPage(timeline(db, roomId), timelineKeyset, slice);
   return { ...page, rows: page.rows.map(withAuthor) };
 }
 

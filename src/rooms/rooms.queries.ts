@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
-import { mergePages, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
+import { mergePages, rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { statement } from '../db/statement.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility, Tables } from '../db/tables.js';
 
@@ -65,28 +65,29 @@ export interface SeenRoom {
   readonly membership: MembershipRow | undefined;
 }
 
+type SeenRow = RoomRow & { [Column in 'role' | 'joined_at' | 'joined_seq']: MembershipRow[Column] | null };
+
+const readRoomsSeen = statement<SeenRow>(
+  'rooms_seen',
+  `select r.id, r.slug, r.name, r.topic, r.visibility, r.created_at, r.tag, r.last_seq, r.last_tag,
+     r.member_count, r.message_count, r.file_count, m.role, m.joined_at, m.joined_seq
+   from rooms r left join memberships m on m.room_id = r.id and m.user_id = $1
+   where r.id = any($2::uuid[])`,
+);
+
 /** Rooms as one user sees them, in the order of `ids`. */
 export async function roomsSeenBy(
   db: Database,
   userId: string,
   ids: readonly string[],
 ): Promise<(SeenRoom | undefined)[]> {
-  const rows = await db
-    .selectFrom('rooms')
-    .leftJoin('memberships', (join) =>
-      join.onRef('memberships.room_id', '=', 'rooms.id').on('memberships.user_id', '=', userId),
-    )
-    .selectAll('rooms')
-    .select(['memberships.role', 'memberships.joined_at', 'memberships.joined_seq'])
-    .where('rooms.id', 'in', ids)
-    .execute();
+  const rows = await readRoomsSeen(db, [userId, ids]);
   const byId = new Map(
-    rows.map(({ role, joined_at, joined_seq, ...room }): [string, SeenRoom] => {
+    rows.map((room): [string, SeenRoom] => {
+      const { id: room_id, role, joined_at, joined_seq } = room;
       const isMember = role !== null && joined_at !== null && joined_seq !== null;
-      const membership = isMember
-        ? { room_id: room.id, user_id: userId, role, joined_at, joined_seq }
-        : undefined;
-      return [room.id, { room, membership }];
+      const membership = isMember ? { room_id, user_id: userId, role, joined_at, joined_seq } : undefined;
+      return [room_id, { room, membership }];
     }),
   );
   return ids.map((id) => byId.get(id));
@@ -128,11 +129,8 @@ export async function membersPage(
   roomId: string,
   slice: Slice,
 ): Promise<KeysetPage<MembershipRow>> {
-  return readPage(
-    db.selectFrom('memberships').selectAll().where('room_id', '=', roomId),
-    membersKeyset,
-    slice,
-  );
+  const all = db.selectFrom('memberships').selectAll().where('room_id', '=', roomId);
+  return readPage(rangesOf(all, membersKeyset), membersKeyset, slice);
 }
 
 export interface RoomFilter {
@@ -157,21 +155,19 @@ export async function roomsPage(
   const mine = sql<boolean>`rooms.id in (select m.room_id from memberships m where m.user_id = ${userId})`;
   const theirs = sql<boolean>`not exists (select from memberships m where m.room_id = rooms.id and m.user_id = ${userId})`;
   let all = db.selectFrom('rooms').selectAll('rooms');
+  const read = (rooms: typeof all) => readPage(rangesOf(rooms, roomsKeyset), roomsKeyset, slice);
   if (nameContains != null) all = all.where('name', 'ilike', containing(nameContains));
   if (visibility != null) all = all.where('visibility', '=', visibility);
-  if (joined === true) return readPage(all.where(mine), roomsKeyset, slice);
+  if (joined === true) return read(all.where(mine));
 
   let open = all.where('visibility', '=', 'PUBLIC');
   if (joined === false) open = open.where(theirs);
-  if (joined === false || visibility === 'PUBLIC') return readPage(open, roomsKeyset, slice);
+  if (joined === false || visibility === 'PUBLIC') return read(open);
 
   // Each by its own index, or all the private rooms of others would be walked over to find the few that are the user's.
   const closed = all.where('visibility', '=', 'PRIVATE').where(mine);
-  if (visibility === 'PRIVATE') return readPage(closed, roomsKeyset, slice);
-  const [publicRooms, privateRooms] = await Promise.all([
-    readPage(open, roomsKeyset, slice),
-    readPage(closed, roomsKeyset, slice),
-  ]);
+  if (visibility === 'PRIVATE') return read(closed);
+  const [publicRooms, privateRooms] = await Promise.all([read(open), read(closed)]);
   return mergePages(publicRooms, privateRooms, bySlug, slice);
 }
 

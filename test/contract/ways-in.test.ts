@@ -162,7 +162,7 @@ describe('Both ways in of a POST', () => {
     [
       'of cost',
       '{ rooms(first: 100) { edges { node { members(first: 100) { edges { node { user { id handle } } } } } } } }',
-      200,
+      400,
     ],
     ['of depth', `{ ${'a { '.repeat(20)} b ${'} '.repeat(20)} }`, 400],
     ['of tokens', `{ ${'a '.repeat(limits.tokens)} }`, 400],

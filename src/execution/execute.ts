@@ -1,0 +1,109 @@
+import {
+  execute,
+  getOperationAST,
+  getVariableValues,
+  OperationTypeNode,
+  visit,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  type OperationDefinitionNode,
+} from 'graphql';
+import { NotPlanned, planOf, type Plan, type Variables } from './plan.js';
+import { runPlan } from './run.js';
+
+/** Executions by graphql-js before an operation is worth a plan. */
+const COLD = 3;
+/** The same after its plan ran into an error: an operation that always does would cost twice. */
+const COLD_AFTER_ERROR = 100;
+/** Plans of one operation: what is skipped and included makes them differ. */
+const MAX_PLANS = 8;
+
+/** What is known of an operation for as long as its document is kept. */
+interface Known {
+  /** How often graphql-js has yet to execute it. */
+  cold: number;
+  /** The variables that its directives ask. */
+  readonly conditions: readonly string[];
+  /** By the values of those. Undefined: this is for graphql-js alone. */
+  readonly plans: Map<string, Plan | undefined>;
+}
+
+const operations = new WeakMap<OperationDefinitionNode, Known>();
+
+/**
+ * Executes an operation of a valid document as graphql-js does. A query that comes again and again is planned once, and runs by its
+ * plan; where that meets an error, graphql-js executes the query once more and answers, so that every error is as it makes them. Mutations
+ * are executed by graphql-js alone, once.
+ */
+export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
+  const operation = getOperationAST(args.document, args.operationName);
+  if (operation?.operation !== OperationTypeNode.QUERY) return execute(args);
+  const known = knownOf(args.document, operation);
+  if (known.cold > 0) {
+    known.cold--;
+    return execute(args);
+  }
+  const { coerced: variables } = getVariableValues(
+    args.schema,
+    operation.variableDefinitions ?? [],
+    args.variableValues ?? {},
+  );
+  const plan = variables && planFor(known, args, operation, variables);
+  if (variables === undefined || plan === undefined) return execute(args);
+
+  const again = (): ExecutionResult | Promise<ExecutionResult> => {
+    known.cold = COLD_AFTER_ERROR;
+    return execute(args);
+  };
+  try {
+    const data = runPlan(plan, args.contextValue, args.rootValue, variables);
+    return data instanceof Promise ? data.then(answer, again) : answer(data);
+  } catch {
+    return again();
+  }
+}
+
+const answer = (data: unknown): ExecutionResult => ({ data }) as ExecutionResult;
+
+function knownOf(document: DocumentNode, operation: OperationDefinitionNode): Known {
+  let known = operations.get(operation);
+  if (known === undefined) {
+    known = { cold: COLD, conditions: conditionsOf(document), plans: new Map() };
+    operations.set(operation, known);
+  }
+  return known;
+}
+
+/** Those of other operations in the document among them: they have no value. */
+function conditionsOf(document: DocumentNode): string[] {
+  const names = new Set<string>();
+  visit(document, {
+    Directive: (directive) => {
+      visit(directive, { Variable: ({ name }) => void names.add(name.value) });
+    },
+  });
+  return [...names];
+}
+
+function planFor(
+  { conditions, plans }: Known,
+  { schema, document }: ExecutionArgs,
+  operation: OperationDefinitionNode,
+  variables: Variables,
+): Plan | undefined {
+  const key = conditions.length === 0 ? '' : conditions.map((name) => String(variables[name])).join();
+  if (plans.has(key) || plans.size >= MAX_PLANS) return plans.get(key);
+  const plan = tryPlan(() => planOf(schema, document, operation, variables));
+  plans.set(key, plan);
+  return plan;
+}
+
+function tryPlan(plan: () => Plan): Plan | undefined {
+  try {
+    return plan();
+  } catch (error) {
+    if (error instanceof NotPlanned) return undefined;
+    throw error;
+  }
+}

@@ -55,7 +55,17 @@ const ROLES = {
 };
 
 /** Where GraphQL is spoken: from here up, and in `graphql/`, and in a slice's `*.schema.ts`. */
-const GRAPHQL_ROOMS = new Set(['main', 'print-schema', 'app', 'http', 'ws', 'live', 'schema', 'graphql', 'execution']);
+const GRAPHQL_ROOMS = new Set([
+  'main',
+  'print-schema',
+  'app',
+  'http',
+  'ws',
+  'live',
+  'schema',
+  'graphql',
+  'execution',
+]);
 const GRAPHQL_PACKAGES = /^(graphql$|graphql\/|graphql-yoga|graphql-ws|@pothos\/|@graphql-|@escape\.tech\/)/;
 
 const DATABASE_PACKAGES = /^(kysely|pg|@electric-sql\/pglite)($|[/-])/;

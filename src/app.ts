@@ -16,7 +16,10 @@ import { newId } from './db/ids.js';
 import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
 import { MemoryBus } from './events/bus-memory.js';
-import { connectRedis, RedisBus } from './events/bus-redis.js';
+import { RedisBus } from './events/bus-redis.js';
+import { connectRedisCluster } from './events/redis-cluster.js';
+import type { RedisLink } from './events/redis-link.js';
+import { connectRedis } from './events/redis-single.js';
 import { RoomFeeds } from './events/room-feeds.js';
 import { createDownloads } from './files/downloads.js';
 import { FilesService } from './files/files.service.js';
@@ -87,12 +90,9 @@ async function start(
   const { db } = database;
   await migrateToLatest(db);
 
-  const redis = config.redisUrl === undefined ? undefined : connectRedis(config.redisUrl, logger);
-  if (redis !== undefined) closers.push(() => redis.disconnect());
-  const bus =
-    config.redisUrl === undefined || redis === undefined
-      ? new MemoryBus()
-      : new RedisBus(config.redisUrl, redis, logger);
+  const redis = linkToRedis(config, logger);
+  if (redis !== undefined) closers.push(redis.close);
+  const bus = redis === undefined ? new MemoryBus() : new RedisBus(redis, logger);
   closers.push(() => bus.close());
 
   const feeds = new RoomFeeds({ db, bus, logger });
@@ -116,7 +116,7 @@ async function start(
 
   let url = '';
   const links = new FileLinks(secret, () => config.publicUrl ?? url);
-  const accounts = new AccountsService({ db, bus, tokens, redis, config });
+  const accounts = new AccountsService({ db, bus, tokens, redis: redis?.commands, config });
   const rooms = new RoomsService({ db, bus, feeds });
   const files = new FilesService({ db, bus, storage, sweeper, links, logger, limits: config.uploads });
   const services: Services = {
@@ -206,6 +206,11 @@ async function start(
     clearTimeout(cut);
   });
   return { url, [Symbol.asyncDispose]: close };
+}
+
+function linkToRedis({ redisUrl, redisCluster }: Config, logger: Logger): RedisLink | undefined {
+  if (redisCluster !== undefined) return connectRedisCluster(redisCluster, logger);
+  return redisUrl === undefined ? undefined : connectRedis(redisUrl, logger);
 }
 
 /** Sent by a browser's EventSource, and by other SSE clients, when they connect again. Empty: from the beginning. */

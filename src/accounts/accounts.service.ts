@@ -10,7 +10,7 @@ import type { PublicUser } from './accounts.queries.js';
 import { hashPassword, verifyPassword } from './passwords.js';
 import { AccountLimits } from './rate-limits.js';
 import { hashRefresh, type Tokens } from './tokens.js';
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 
 /** A family that is refreshed goes on for this long at most; then the user signs in again. */
 const SESSION_MS = 90 * 24 * 3600 * 1000;
@@ -30,7 +30,7 @@ export interface AccountsDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly tokens: Tokens;
-  readonly redis: Redis | undefined;
+  readonly redis: Redis | Cluster | undefined;
   readonly config: Pick<Config, 'rateLimits'>;
 }
 

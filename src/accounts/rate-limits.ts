@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import {
   RateLimiterMemory,
   RateLimiterRedis,
@@ -20,7 +20,7 @@ export class AccountLimits {
   private readonly byAddress: RateLimiterAbstract;
   private readonly signUps: RateLimiterAbstract;
 
-  constructor(limits: Config['rateLimits'], redis: Redis | undefined) {
+  constructor(limits: Config['rateLimits'], redis: Redis | Cluster | undefined) {
     const limiter = (keyPrefix: string, points: number, duration: number): RateLimiterAbstract => {
       const memory = new RateLimiterMemory({ keyPrefix, points, duration });
       if (redis === undefined) return memory;

@@ -11,6 +11,8 @@ export interface Config {
   readonly databasePoolSize: number;
   /** Redis or Valkey to carry wake-ups between processes; in-process when undefined. */
   readonly redisUrl: string | undefined;
+  /** A Redis Cluster instead. */
+  readonly redisCluster: RedisClusterConfig | undefined;
   /** Signs access tokens and file links. Undefined: generated into `dataDir` on first start (embedded only). */
   readonly jwtSecret: string | undefined;
   /** An identity provider whose tokens are accepted beside our own. */
@@ -44,6 +46,15 @@ export interface Config {
     /** Compress messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
     readonly compression: boolean;
   };
+}
+
+export interface RedisClusterConfig {
+  /** Some of its nodes: the others are found through them. */
+  readonly nodes: readonly { readonly host: string; readonly port: number }[];
+  /** User, password and TLS are the same for all nodes. */
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly tls: boolean;
 }
 
 export interface IdentityProvider {

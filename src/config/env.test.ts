@@ -14,6 +14,12 @@ const refusal = (env: Record<string, string>): string => {
 
 const SECRET = 'a secret that is long enough, as it should be';
 
+const CLUSTERED = {
+  DATABASE_URL: 'postgres://db/parley',
+  JWT_SECRET: SECRET,
+  REDIS_CLUSTER_NODES: 'node-1:7000, node-2,[::1]:7002',
+};
+
 describe('The configuration', () => {
   test('needs nothing for a first run', () => {
     expect(readConfig({})).toMatchObject({
@@ -22,6 +28,7 @@ describe('The configuration', () => {
       dataDir: resolve('data'),
       databaseUrl: undefined,
       redisUrl: undefined,
+      redisCluster: undefined,
       jwtSecret: undefined,
       identityProvider: undefined,
       uploads: { maxBytes: 5 * 1024 ** 3 },
@@ -82,6 +89,28 @@ describe('The configuration', () => {
     });
   });
 
+  test('takes the nodes of a Redis Cluster, with what opens all of them', () => {
+    expect(readConfig(CLUSTERED)).toMatchObject({
+      redisUrl: undefined,
+      redisCluster: {
+        nodes: [
+          { host: 'node-1', port: 7000 },
+          { host: 'node-2', port: 6379 },
+          { host: '::1', port: 7002 },
+        ],
+        username: undefined,
+        password: undefined,
+        tls: false,
+      },
+    });
+    const nodes = ['node-1', 'node-2'].map((host) => `rediss://user:p%40ss@${host}:7000`);
+    expect(readConfig({ ...CLUSTERED, REDIS_CLUSTER_NODES: nodes.join(',') }).redisCluster).toMatchObject({
+      username: 'user',
+      password: 'p@ss',
+      tls: true,
+    });
+  });
+
   test.each([
     ['PORT', 'many'],
     ['PORT', '-1'],
@@ -120,6 +149,12 @@ describe('The configuration', () => {
     ['DATABASE_URL', 'mysql://user:pw@db/parley'],
     ['DATABASE_URL', 'db'],
     ['REDIS_URL', 'http://user:pw@cache'],
+    ['REDIS_CLUSTER_NODES', ' ,, '],
+    ['REDIS_CLUSTER_NODES', 'node-1:port'],
+    ['REDIS_CLUSTER_NODES', 'http://user:pw@node-1:6379'],
+    ['REDIS_CLUSTER_NODES', 'redis://user:pw@node-1:6379/3'],
+    ['REDIS_CLUSTER_NODES', 'redis://user:pw@node-1:6379,redis://user:pw2@node-2:6379'],
+    ['REDIS_CLUSTER_NODES', 'rediss://node-1:6379,redis://node-2:6379'],
   ])('refuses a wrong %s without showing it', (name, value) => {
     const message = refusal({ [name]: value });
     expect(message.startsWith(`${name}: got `)).toBe(true);
@@ -130,6 +165,8 @@ describe('The configuration', () => {
   test.each([
     [{ DATABASE_URL: 'postgres://db/parley' }, 'JWT_SECRET'],
     [{ REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
+    [{ REDIS_CLUSTER_NODES: 'node-1:6379' }, 'REDIS_CLUSTER_NODES'],
+    [{ ...CLUSTERED, REDIS_URL: 'redis://cache' }, 'REDIS_CLUSTER_NODES'],
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys' }, 'JWT_ISSUER'],
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys', JWT_ISSUER: 'x' }, 'JWT_AUDIENCE'],
     [{ JWT_ISSUER: 'x', JWT_AUDIENCE: 'x' }, 'JWT_JWKS_URL'],

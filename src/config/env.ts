@@ -47,6 +47,15 @@ const duration = z
   .regex(/^[1-9]\d{0,4}[mhd]$/, 'a number of minutes, hours or days, such as 90m, 12h or 30d')
   .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS]);
 
+const REDIS = ['redis:', 'rediss:'];
+
+/** No path: a cluster has one database, number 0. */
+const isClusterNode = ({ protocol, hostname, pathname, search }: URL): boolean =>
+  REDIS.includes(protocol) && hostname !== '' && ['', '/', '/0'].includes(pathname) && search === '';
+
+const accessOf = ({ protocol, username, password }: URL): string =>
+  JSON.stringify([protocol, username, password]);
+
 const httpUrl = (takes: string) => url(['http:', 'https:'], takes);
 
 /** Every variable, with its default and what it takes. A test holds the README's table to it. */
@@ -59,7 +68,23 @@ export const schema = z.object({
     'an address such as postgres://user:password@host:5432/name',
   ).optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 1000).default(10),
-  REDIS_URL: url(['redis:', 'rediss:'], 'an address such as redis://host:6379').optional(),
+  REDIS_URL: url(REDIS, 'an address such as redis://host:6379').optional(),
+  REDIS_CLUSTER_NODES: list
+    .transform((nodes) => nodes.map((node) => (node.includes('://') ? node : `redis://${node}`)))
+    .refine(
+      (nodes) =>
+        nodes.length > 0 && nodes.every((node) => URL.canParse(node) && isClusterNode(new URL(node))),
+      {
+        error:
+          'nodes separated by commas, such as host-1:6379,host-2:6379 or rediss://user:password@host-1:6379',
+        abort: true,
+      },
+    )
+    .refine(
+      (nodes) => new Set(nodes.map((node) => accessOf(new URL(node)))).size === 1,
+      'nodes with one and the same user, password and protocol',
+    )
+    .optional(),
   JWT_SECRET: z
     .string()
     .refine(
@@ -118,7 +143,7 @@ function isProxyList(proxies: string[]): boolean {
   }
 }
 
-const SECRETS = new Set(['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL']);
+const SECRETS = new Set(['JWT_SECRET', 'DATABASE_URL', 'REDIS_URL', 'REDIS_CLUSTER_NODES']);
 
 /**
  * Reads and checks the configuration. In: an environment such as `process.env` (empty values count as unset).
@@ -143,9 +168,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       'JWT_SECRET: got nothing; with DATABASE_URL it takes at least 32 characters, the same for every process, for example the output of `openssl rand -hex 32`',
     );
   }
-  if (env.REDIS_URL !== undefined && env.DATABASE_URL === undefined) {
+  const redis = (['REDIS_URL', 'REDIS_CLUSTER_NODES'] as const).filter((name) => env[name] !== undefined);
+  if (redis.length === 2) {
     throw new ConfigError(
-      'REDIS_URL: got an address without DATABASE_URL; the embedded database serves one process, which needs no Redis. Set DATABASE_URL too, or leave REDIS_URL out',
+      'REDIS_CLUSTER_NODES: got nodes beside REDIS_URL; set REDIS_URL for one Redis, or REDIS_CLUSTER_NODES for a cluster',
+    );
+  }
+  if (redis[0] !== undefined && env.DATABASE_URL === undefined) {
+    throw new ConfigError(
+      `${redis[0]}: got an address without DATABASE_URL; the embedded database serves one process, which needs no Redis. Set DATABASE_URL too, or leave ${redis[0]} out`,
     );
   }
   return {
@@ -155,6 +186,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     databaseUrl: env.DATABASE_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
     redisUrl: env.REDIS_URL,
+    redisCluster: redisCluster(env.REDIS_CLUSTER_NODES),
     jwtSecret: env.JWT_SECRET,
     identityProvider: identityProvider(env),
     uploads: { maxBytes: env.UPLOAD_MAX_BYTES, allowedTypes: env.UPLOAD_ALLOWED_TYPES },
@@ -169,6 +201,21 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     corsOrigins: env.CORS_ORIGINS,
     trustProxy: env.TRUST_PROXY,
     sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
+  };
+}
+
+function redisCluster(nodes: readonly string[] | undefined): Config['redisCluster'] {
+  const urls = nodes?.map((node) => new URL(node));
+  const [first] = urls ?? [];
+  if (urls === undefined || first === undefined) return undefined;
+  return {
+    nodes: urls.map(({ hostname, port }) => ({
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: Number(port || 6379),
+    })),
+    username: decodeURIComponent(first.username) || undefined,
+    password: decodeURIComponent(first.password) || undefined,
+    tls: first.protocol === 'rediss:',
   };
 }
 

@@ -7,7 +7,10 @@ export interface Bus {
   publish(topic: string, message: unknown): void;
   /** Resolves once messages published from then on will arrive. */
   subscribe(topic: string, listener: (message: unknown) => void): Promise<BusSubscription>;
-  /** Calls `listener` each time after the carrier was away: whatever was published meanwhile may be lost. */
+  /**
+   * Calls `listener` each time after the carrier, or a part of it, was away, once it carries again: whatever was published
+   * meanwhile may be lost, on any topic.
+   */
   onReconnect(listener: () => void): void;
   /** Rejects when the carrier does not answer. */
   ping(): Promise<void>;
@@ -18,8 +21,8 @@ export interface BusSubscription {
   unsubscribe(): Promise<void>;
 }
 
-/** Where wake-ups and typing of one room go. */
-export const roomTopic = (roomId: string): string => `room:${roomId}`;
+/** Where wake-ups and typing of one room go. Between the braces is what a Redis Cluster chooses the shard by: a room's is one. */
+export const roomTopic = (roomId: string): string => `room:{${roomId}}`;
 
 /** What goes over a room's topic. */
 export type RoomSignal =

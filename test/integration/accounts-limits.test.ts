@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { backends, makePlace, startOn, startParley, type Place } from '../support/app.js';
 import { PASSWORD, signUp, word, type Client, type GraphQLAnswer } from '../support/client.js';
-import { isMissing, services, startRedis } from '../support/services.js';
+import { eventually, within } from '../support/deadline.js';
+import { isMissing, services, startRedis, startRedisCluster } from '../support/services.js';
 
 const PER_ACCOUNT = 4;
 const PER_ADDRESS = 6;
@@ -175,5 +176,52 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
     for (let i = 0; i < PER_ACCOUNT; i++)
       expect(await codeOf(signIn(app.url, emailOf(user), 'wrong'))).toBe('UNAUTHENTICATED');
     expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD))).toBe('RATE_LIMITED');
+  });
+
+  test('that stands still a process does the same', async () => {
+    await using redis = await startRedis();
+    await using place = await makePlace('postgres');
+    await using app = await startOn(place, { ...LIMITS, REDIS_URL: redis.url });
+    const user = await signUp(app.url);
+    redis.pause();
+    try {
+      expect(await within(15_000, 'a sign-in', codeOf(signIn(app.url, emailOf(user), PASSWORD)))).toBe(
+        'data',
+      );
+    } finally {
+      redis.resume();
+    }
+  });
+});
+
+describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))('On a Redis Cluster', () => {
+  test('processes share what they count, and each counts by itself what has no master', async () => {
+    await using redis = await startRedisCluster();
+    await using place = await makePlace('postgres');
+    const env = { ...LIMITS, REDIS_URL: '', REDIS_CLUSTER_NODES: redis.nodes };
+    await using first = await startOn(place, env);
+    await using second = await startOn(place, env);
+    await eventually(10_000, 'both are ready', async () => {
+      const answers = await Promise.all([first, second].map(({ url }) => fetch(`${url}/readyz`)));
+      return answers.every(({ status }) => status === 200);
+    });
+    const user = await signUp(first.url);
+    for (let i = 0; i < PER_ACCOUNT; i++) {
+      const { url } = i % 2 === 0 ? first : second;
+      expect(await codeOf(signIn(url, emailOf(user), 'wrong'))).toBe('UNAUTHENTICATED');
+    }
+    for (const { url } of [first, second])
+      expect(await codeOf(signIn(url, emailOf(user), PASSWORD))).toBe('RATE_LIMITED');
+    const keys = await Promise.all(redis.members.map((member) => member.ask('KEYS', 'parley:*')));
+    expect(new Set(keys.join('\n').match(/parley:[\w-]+:/g))).toEqual(
+      new Set(['sign-in-account', 'sign-in-address', 'sign-up-address'].map((name) => `parley:${name}:`)),
+    );
+
+    for (const member of redis.members) await member.kill();
+    const other = await signUp(second.url);
+    expect(await codeOf(signIn(first.url, emailOf(other), PASSWORD))).toBe('data');
+    for (let i = 0; i < PER_ACCOUNT; i++)
+      expect(await codeOf(signIn(first.url, emailOf(other), 'wrong'))).toBe('UNAUTHENTICATED');
+    expect(await codeOf(signIn(first.url, emailOf(other), PASSWORD))).toBe('RATE_LIMITED');
   });
 });

@@ -5,6 +5,11 @@ import { locationOf } from './services/service.js';
 export { type Migrate, type TestDatabase } from './services/databases.js';
 export { startPostgres, type PostgresServer } from './services/postgres.js';
 export { startRedis, type RedisServer } from './services/redis.js';
+export {
+  startRedisCluster,
+  type ClusterMember,
+  type RedisClusterServers,
+} from './services/redis-cluster.js';
 export { isMissing, locationOf, type Service } from './services/service.js';
 
 /**

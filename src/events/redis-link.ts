@@ -1,0 +1,33 @@
+import type { Cluster, Redis } from 'ioredis';
+
+/** The way to Redis: one server, or a cluster of them. Two implementations: redis-single.ts and redis-cluster.ts. */
+export interface RedisLink {
+  /** For commands. They fail soon while Redis is away, so that nobody waits for it. */
+  readonly commands: Redis | Cluster;
+  /** Rejects when the message could not be handed over. */
+  publish(channel: string, text: string): Promise<unknown>;
+  /** Begins to listen. Called once; the listener is closed before the link. */
+  listen(): RedisListener;
+  readonly close: () => void;
+}
+
+/**
+ * What hears the channels. It connects again by itself, for as long as it takes, and never leaves a gap unsaid: whenever
+ * a channel is heard again after it was not, `back` is emitted after that.
+ */
+export interface RedisListener {
+  on(event: 'message', listener: (channel: string, text: string) => void): this;
+  on(event: 'back', listener: () => void): this;
+  /** Calls `done` once messages published from then on are heard, however long that takes. */
+  subscribe(channel: string, done: () => void): void;
+  unsubscribe(channel: string): void;
+  /** Whether every channel that was asked for is heard now. */
+  isListening(): boolean;
+  close(): void;
+}
+
+/** Milliseconds to wait before attempt number `attempt`. */
+export const backoff = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
+
+/** Milliseconds after which a server that says nothing is taken to be away. */
+export const SILENCE_MS = 2000;

@@ -1,8 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { Command } from 'ioredis';
+import { roomTopic } from '../../src/events/bus.js';
 import { Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { startCluster, type Cluster } from './cluster.js';
-import { FAULTS, inject, type Fault } from './faults.js';
+import { faultsOf, inject, type Fault } from './faults.js';
 import { Follower, THICK, THIN } from './follower.js';
 import type { Gate } from './gate.js';
 import { Ledger } from './ledger.js';
@@ -23,6 +25,8 @@ export interface ChaosOptions {
   readonly faults?: number;
   /** Writes a second, as far as the server keeps up. */
   readonly rate: number;
+  /** Wake-ups go by a Redis Cluster, and it is what things happen to. */
+  readonly redisCluster?: boolean;
   /** Kill process B in the end, and never start it again. */
   readonly forGood?: boolean;
   readonly log?: (line: string) => void;
@@ -60,7 +64,7 @@ const CATCH_UP_MS = 60_000;
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
   const { seed, rate, log = () => undefined } = options;
   const random = new Random(seed);
-  await using cluster = await startCluster();
+  await using cluster = await startCluster(options.redisCluster);
   const stage = await setUp(cluster, random.fork());
   const { followers, waits, ledger } = stage;
   log(`seed ${seed}: ${followers.length} subscriptions of ${SUBSCRIBERS} clients`);
@@ -118,20 +122,21 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome> {
 /** One fault after the other, each mended before the next begins, every kind in turn in an order that the seed draws. */
 async function breakThings(
   cluster: Cluster,
-  { gates, waits, ledger, followers }: Stage,
+  { gates, slots, waits, ledger, followers }: Stage,
   random: Random,
   { seconds, faults = Infinity, log = () => undefined }: ChaosOptions,
 ): Promise<number> {
   const end = Date.now() + seconds * 1000;
+  const kinds = faultsOf(cluster.redis);
   let round: Fault[] = [];
   let count = 0;
   await pause(2000);
   while (Date.now() < end && count < faults) {
-    if (round.length === 0) round = random.sample(FAULTS, FAULTS.length);
+    if (round.length === 0) round = random.sample(kinds, kinds.length);
     const fault = round.pop()!;
     const at = Date.now();
     waits.begin(fault);
-    await inject(fault, { cluster, gates }, random);
+    await inject(fault, { cluster, gates, slots }, random);
     count += 1;
     // What it held up comes now; then some calm.
     await pause(random.between(2500, 4000));
@@ -150,6 +155,7 @@ interface Stage {
   readonly ownerGate: Gate;
   readonly people: readonly Person[];
   readonly gates: readonly Gate[];
+  readonly slots: readonly number[];
   readonly followers: readonly Follower[];
   readonly writers: readonly Writer[];
   readonly waits: Waits;
@@ -220,7 +226,8 @@ async function setUp(cluster: Cluster, random: Random): Promise<Stage> {
     const urls: [string, string] = [ways[0].url, ways[1].url];
     writers.push(new Writer(`writer ${i}`, person, urls, rooms, random.fork(), ledger));
   }
-  return { owner, ownerGate, people, gates, followers, writers, waits, ledger };
+  const slots = rooms.map((id) => new Command('ssubscribe', [roomTopic(uuidOf(id))]).getSlot());
+  return { owner, ownerGate, people, gates, slots, followers, writers, waits, ledger };
 }
 
 const clientsOf = (kind: string, followers: readonly Follower[]): number =>

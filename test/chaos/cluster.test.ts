@@ -27,4 +27,10 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
     () => survive({ seconds: 5, forGood: true }),
     TIMEOUT_MS,
   );
+
+  test(
+    'loses nothing while the masters of its Redis Cluster fail and slots move between them',
+    () => survive({ seconds: 60, faults: 3, redisCluster: true }),
+    TIMEOUT_MS,
+  );
 });

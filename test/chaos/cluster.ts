@@ -3,37 +3,45 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPostgres, type PostgresServer } from '../support/services/postgres.js';
 import { startRedis, type RedisServer } from '../support/services/redis.js';
+import { startRedisCluster, type RedisClusterServers } from '../support/services/redis-cluster.js';
 import { Gate } from './gate.js';
 import { AppNode } from './node.js';
 
-/** Two server processes on one Postgres, one Redis and one folder, all of them ours to break. */
+/** What carries the wake-ups. */
+export type Carrier = RedisServer | RedisClusterServers;
+
+/** Two server processes on one Postgres, one Redis or Redis Cluster, and one folder, all of them ours to break. */
 export interface Cluster extends AsyncDisposable {
   readonly postgres: PostgresServer;
-  readonly redis: RedisServer;
+  readonly redis: Carrier;
   readonly nodes: readonly [AppNode, AppNode];
   /** A way in for one client: to its home, or to the other one while that does not listen. */
   gate(home: number): Promise<Gate>;
 }
 
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(redisCluster = false): Promise<Cluster> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await start(closers, close);
+    return await start(closers, close, redisCluster);
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function start(closers: (() => Promise<void>)[], close: () => Promise<void>): Promise<Cluster> {
+async function start(
+  closers: (() => Promise<void>)[],
+  close: () => Promise<void>,
+  redisCluster: boolean,
+): Promise<Cluster> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   closers.push(() => rm(dataDir, { recursive: true, force: true }));
   const postgres = await startPostgres();
   closers.push(async () => postgres[Symbol.asyncDispose]());
-  const redis = await startRedis();
+  const redis: Carrier = redisCluster ? await startRedisCluster() : await startRedis();
   closers.push(async () => redis[Symbol.asyncDispose]());
   const logFile = process.env['CHAOS_LOG'] ?? join(dataDir, 'log');
   const env = {
@@ -41,7 +49,7 @@ async function start(closers: (() => Promise<void>)[], close: () => Promise<void
     PORT: '0',
     DATA_DIR: dataDir,
     DATABASE_URL: postgres.url,
-    REDIS_URL: redis.url,
+    ...('members' in redis ? { REDIS_CLUSTER_NODES: redis.nodes } : { REDIS_URL: redis.url }),
     JWT_SECRET: 'a secret that the processes of one cluster share',
     SIGN_UP_LIMIT_PER_ADDRESS: '100000',
     LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',

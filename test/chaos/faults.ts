@@ -1,40 +1,76 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Cluster } from './cluster.js';
+import { eventually } from '../support/deadline.js';
+import type { RedisServer } from '../support/services/redis.js';
+import type { ClusterMember, RedisClusterServers } from '../support/services/redis-cluster.js';
+import type { Carrier, Cluster } from './cluster.js';
 import type { Gate } from './gate.js';
 import type { AppNode } from './node.js';
 import type { Random } from './random.js';
 
-export const FAULTS = [
-  'Redis killed',
-  'Redis stopped for 3 s',
+const REDIS_FAULTS = ['Redis killed', 'Redis stopped for 3 s'] as const;
+const SHARD_FAULTS = ['Redis master killed', 'Redis master stopped for 3 s', 'Redis slots moved'] as const;
+const OTHER_FAULTS = [
   'process killed',
   'process killed between commit and publish',
   'Postgres restarted',
   'sockets cut',
   'clients frozen for 5 s',
 ] as const;
+export const FAULTS = [...REDIS_FAULTS, ...SHARD_FAULTS, ...OTHER_FAULTS];
 export type Fault = (typeof FAULTS)[number];
+
+/** What can happen to what is carried by `redis`. On a Redis Cluster that is all: the rest is the same whoever carries. */
+export const faultsOf = (redis: Carrier): readonly Fault[] =>
+  'members' in redis ? SHARD_FAULTS : [...REDIS_FAULTS, ...OTHER_FAULTS];
 
 /** What faults are made of. */
 export interface Victims {
   readonly cluster: Cluster;
   /** Those of the clients. */
   readonly gates: readonly Gate[];
+  /** Where a Redis Cluster keeps the channels of the rooms. */
+  readonly slots: readonly number[];
 }
 
 /** Breaks something, and mends it. */
-export async function inject(fault: Fault, { cluster, gates }: Victims, random: Random): Promise<void> {
-  const { redis, postgres } = cluster;
+export async function inject(
+  fault: Fault,
+  { cluster, gates, slots }: Victims,
+  random: Random,
+): Promise<void> {
+  const { postgres } = cluster;
   switch (fault) {
-    case 'Redis killed':
+    case 'Redis killed': {
+      const redis = cluster.redis as RedisServer;
       await redis.kill();
       await pause(random.between(0, 2000));
       await redis.start();
       break;
-    case 'Redis stopped for 3 s':
+    }
+    case 'Redis stopped for 3 s': {
+      const redis = cluster.redis as RedisServer;
       redis.pause();
       await pause(3000);
       redis.resume();
+      break;
+    }
+    case 'Redis master killed':
+      await failOver(cluster.redis as RedisClusterServers, random.pick(slots), async (master) => {
+        await master.kill();
+        return () => master.start();
+      });
+      break;
+    case 'Redis master stopped for 3 s':
+      await failOver(cluster.redis as RedisClusterServers, random.pick(slots), async (master) => {
+        master.pause();
+        await pause(3000);
+        return () => {
+          master.resume();
+        };
+      });
+      break;
+    case 'Redis slots moved':
+      for (const slot of slots) await (cluster.redis as RedisClusterServers).moveSlot(slot);
       break;
     case 'process killed': {
       const node = victim(cluster, random);
@@ -67,6 +103,19 @@ export async function inject(fault: Fault, { cluster, gates }: Victims, random: 
       break;
     }
   }
+}
+
+/** Takes the master of a slot away until its replica has its place, and gives it back as a replica. */
+async function failOver(
+  redis: RedisClusterServers,
+  slot: number,
+  take: (master: ClusterMember) => Promise<() => unknown>,
+): Promise<void> {
+  const master = await redis.masterOf(slot);
+  const giveBack = await take(master);
+  await eventually(20_000, 'a replica takes over', async () => (await redis.masterOf(slot)) !== master);
+  await giveBack();
+  await redis.whole();
 }
 
 /** One that runs. */

@@ -4,13 +4,9 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backends, makePlace, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { ServerProcess } from '../support/process.js';
-import { keptSoon, manyFiles, multipart, namesOnDisk, oneFile, sql } from '../support/uploads.js';
+import { keptSoon, multipart, namesOnDisk, oneFile, PNG, sql, uploadLarge } from '../support/uploads.js';
 
 const MIB = 1024 * 1024;
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-  'base64',
-);
 /** Postgres where there is one: then nothing but the server is in the server's memory. */
 const backend = backends.at(-1)!;
 
@@ -30,32 +26,17 @@ afterEach(async () => {
   await place[Symbol.asyncDispose]();
 });
 
-/** Uploads `mib` MiB in each of `count` files of one request. */
-async function upload(count: number, mib: number): Promise<void> {
-  const chunk = randomBytes(MIB);
-  const request = await multipart(ada).head(...manyFiles(roomId, count));
-  for (let i = 0; i < count; i += 1) {
-    await request.beginFile(String(i), `${i}.png`);
-    await request.raw(PNG);
-    for (let sent = 0; sent < mib; sent += 1) await request.raw(chunk);
-    await request.raw('\r\n');
-  }
-  const { body } = await request.end();
-  expect(JSON.parse(body).data.uploadFiles.outcomes).toHaveLength(count);
-  expect(body).not.toContain('RejectedFile');
-}
-
 describe('a server process', () => {
   test.runIf(process.platform === 'linux')('takes a file of 1 GiB in flat memory', async () => {
     // What it needs to take any file at all.
-    await upload(2, 64);
+    await uploadLarge(ada, roomId, 2, 64);
     const before = await server.memory();
     let peak = before;
     const watch = setInterval(() => {
       void server.memory().then((now) => (peak = Math.max(peak, now)));
     }, 50);
     const began = performance.now();
-    await upload(1, 1024);
+    await uploadLarge(ada, roomId, 1, 1024);
     clearInterval(watch);
     const rate = Math.round(1024_000 / (performance.now() - began));
     console.log(`1 GiB at ${rate} MiB/s grew the server by ${Math.round((peak - before) / MIB)} MiB`);

@@ -3,13 +3,10 @@ import { makeDatabase, type Migrate, type TestDatabase } from './services/databa
 import { locationOf } from './services/service.js';
 
 export { type Migrate, type TestDatabase } from './services/databases.js';
+export { startNginx, type Nginx } from './services/nginx.js';
 export { startPostgres, type PostgresServer } from './services/postgres.js';
 export { startRedis, type RedisServer } from './services/redis.js';
-export {
-  startRedisCluster,
-  type ClusterMember,
-  type RedisClusterServers,
-} from './services/redis-cluster.js';
+export { startRedisCluster, type ClusterMember, type RedisClusterServers } from './services/redis-cluster.js';
 export { isMissing, locationOf, type Service } from './services/service.js';
 
 /**

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -89,3 +90,28 @@ export const oneFile = (roomId: string, more: object = {}): [operations: object,
   { query: UPLOAD_FILE, variables: { input: { roomId, file: null, ...more } } },
   { file: ['variables.input.file'] },
 ];
+
+/** A whole file of one pixel. More bytes after it make it no other type. */
+export const PNG = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+);
+
+const MIB = 1024 * 1024;
+
+/** Uploads `mib` MiB in each of `count` files of one request, made up while they are sent. Throws when one is refused. */
+export async function uploadLarge(client: Client, roomId: string, count: number, mib: number): Promise<void> {
+  const chunk = randomBytes(MIB);
+  const request = await multipart(client).head(...manyFiles(roomId, count));
+  for (let i = 0; i < count; i += 1) {
+    await request.beginFile(String(i), `${i}.png`);
+    await request.raw(PNG);
+    for (let sent = 0; sent < mib; sent += 1) await request.raw(chunk);
+    await request.raw('\r\n');
+  }
+  const { body } = await request.end();
+  const { data } = JSON.parse(body) as { data: any };
+  const outcomes = data?.uploadFiles.outcomes as { __typename: string }[] | undefined;
+  if (outcomes?.length !== count || outcomes.some(({ __typename }) => __typename !== 'UploadedFile'))
+    throw new Error(`not uploaded: ${body}`);
+}

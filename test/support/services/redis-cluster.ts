@@ -22,11 +22,15 @@ export interface RedisClusterServers extends AsyncDisposable {
 
 export interface ClusterMember {
   readonly port: number;
+  /** Neither killed nor paused. */
   readonly running: boolean;
   /** At once, as by `kill -9`. Its replica takes over after about two seconds. */
   kill(): Promise<void>;
   /** Again on the same port, and with what it knew of the cluster. */
   start(): Promise<void>;
+  /** Connections stay and nothing answers, until `resume`; for longer than the others wait it is as good as dead. */
+  pause(): void;
+  resume(): void;
   /** What the server answers to a command, as redis-cli prints it. */
   ask(...command: readonly string[]): Promise<string>;
 }
@@ -126,6 +130,8 @@ const masterIn = (view: readonly NodeView[], slot: number): number | undefined =
   view.find(({ slots }) => slots.some(([from, to]) => slot >= from && slot <= to))?.port;
 
 class Member implements ClusterMember {
+  private paused = false;
+
   private constructor(
     readonly port: number,
     private server: SandboxProcess,
@@ -141,7 +147,7 @@ class Member implements ClusterMember {
   }
 
   get running(): boolean {
-    return this.server.running;
+    return this.server.running && !this.paused;
   }
 
   async kill(): Promise<void> {
@@ -152,6 +158,16 @@ class Member implements ClusterMember {
   async start(): Promise<void> {
     if (this.server.running) throw new Error('This node runs already');
     this.server = await this.launch();
+  }
+
+  pause(): void {
+    process.kill(this.server.pid, 'SIGSTOP');
+    this.paused = true;
+  }
+
+  resume(): void {
+    process.kill(this.server.pid, 'SIGCONT');
+    this.paused = false;
   }
 
   async ask(...command: readonly string[]): Promise<string> {

@@ -5,6 +5,7 @@ import { createCluster } from '../../../src/db/embedded/create-cluster.js';
 import { findChromium } from '../chromium.js';
 import { findBinary, findOrInstall, postgresFolders } from './binaries.js';
 import { dropDatabases, withClient } from './databases.js';
+import { SBIN } from './nginx.js';
 import { startPostgres } from './postgres.js';
 import { startRedis } from './redis.js';
 import { openSandbox } from './sandbox.js';
@@ -23,6 +24,8 @@ export interface Services {
   /** The binary, for `startRedis`. */
   readonly redisServer: Service;
   readonly chromium: Service;
+  /** The binary, for `startNginx`. */
+  readonly nginx: Service;
 }
 
 export interface StartedServices extends AsyncDisposable {
@@ -54,6 +57,7 @@ export async function startServices(): Promise<StartedServices> {
       embeddedTemplate,
       redisServer,
       chromium: findChromium(),
+      nginx: await findOrInstall('nginx', 'nginx', () => SBIN),
     };
     const reasons = missingReasons(services);
     if (reasons.length > 0 && (process.env['REQUIRE_TEST_SERVICES'] ?? '') !== '') {
@@ -67,13 +71,14 @@ export async function startServices(): Promise<StartedServices> {
 }
 
 /** One line for each service that is missing: what is skipped, and why. */
-export function missingReasons({ postgres, redis, redisServer, chromium }: Services): string[] {
+export function missingReasons({ postgres, redis, redisServer, chromium, nginx }: Services): string[] {
   const suites = {
     'that need Postgres': postgres,
     'that need Redis': redis,
     // Without any Redis there is one reason to tell.
     ...(!isMissing(redis) && { 'that restart a Redis of their own': redisServer }),
     'in a browser': chromium,
+    'behind nginx': nginx,
   };
   return Object.entries(suites).flatMap(([which, service]) =>
     isMissing(service) ? [`Skipped the tests ${which}: ${service.missing}`] : [],

@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { readConfig, schema } from '../../src/config/env.js';
+
+/** What the file uses of https://github.com/compose-spec/compose-spec, and nothing else. */
+interface Service {
+  readonly image?: string;
+  readonly build?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly depends_on?: Readonly<Record<string, { condition: string; restart?: boolean }>>;
+  readonly volumes?: readonly string[];
+  readonly healthcheck?: { test: readonly string[] };
+}
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (name: string): Promise<string> => readFile(join(ROOT, name), 'utf8');
+
+const text = await read('docker-compose.yml');
+const compose = parse(text, { merge: true, strict: true }) as {
+  readonly services: Readonly<Record<string, Service>>;
+  readonly volumes: Readonly<Record<string, null>>;
+};
+const services = Object.entries(compose.services);
+const apps = services.filter(([, { build }]) => build !== undefined);
+const example = await read('.env.example');
+const dockerfile = await read('Dockerfile');
+
+/** Puts values in the place of `${NAME}`, `${NAME:-default}` and `${NAME:?message}`. */
+const filledIn = (value: string, values: Readonly<Record<string, string>>): string =>
+  value.replaceAll(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_, name: string, kind?: string, other = '') => {
+    const given = values[name] ?? '';
+    if (given !== '') return given;
+    if (kind === '-') return other as string;
+    throw new Error(`${name} is not set`);
+  });
+
+describe('docker-compose.yml', () => {
+  test('gives the processes variables that the server knows, with values that it takes', () => {
+    expect(apps.map(([name]) => name)).toEqual(['app-1', 'app-2']);
+    for (const [, { environment = {} }] of apps) {
+      expect(Object.keys(schema.shape)).toEqual(expect.arrayContaining(Object.keys(environment)));
+      const values = { JWT_SECRET: 'x'.repeat(32), POSTGRES_PASSWORD: 'letters' };
+      const config = readConfig(
+        Object.fromEntries(
+          Object.entries(environment).map(([name, value]) => [name, filledIn(value, values)]),
+        ),
+      );
+      expect(config.databaseUrl).toBe('postgres://parley:letters@postgres:5432/parley');
+      expect(config.redisUrl).toBe('redis://redis:6379');
+    }
+  });
+
+  test('takes its variables from .env.example, and starts with none that has to be set and is not', () => {
+    const used = new Set([...text.matchAll(/\$\{(\w+)/g)].map(([, name]) => name));
+    const told = [...example.matchAll(/^(\w+)=(.*)$/gm)].map(([, name]) => name);
+    expect(new Set(told)).toEqual(used);
+    expect(() => filledIn(apps[0]![1].environment!['JWT_SECRET']!, {})).toThrow('JWT_SECRET');
+  });
+
+  test('waits only for what says whether it is healthy, and names only what is there', () => {
+    for (const [, { depends_on: needs = {}, volumes = [], image, build }] of services) {
+      expect(image ?? build).toBeTypeOf('string');
+      for (const [name, { condition }] of Object.entries(needs)) {
+        expect(condition).toBe('service_healthy');
+        const needed = compose.services[name];
+        expect(needed?.healthcheck !== undefined || /^HEALTHCHECK/m.test(dockerfile)).toBe(true);
+      }
+      for (const volume of volumes) {
+        const [source = ''] = volume.split(':');
+        expect(source.startsWith('.') ? existsSync(join(ROOT, source)) : source in compose.volumes).toBe(
+          true,
+        );
+      }
+    }
+  });
+
+  test('has nginx in front of all processes, where they listen, and anew when one of them is', async () => {
+    const port = /^ +PORT=(\d+)/m.exec(dockerfile)?.[1];
+    const conf = await read('deploy/nginx.conf');
+    const upstreams = [...conf.matchAll(/^ +server (\S+:\d+)/gm)].map(([, address]) => address);
+    expect(upstreams).toEqual(apps.map(([name]) => `${name}:${port}`));
+    const { nginx } = compose.services;
+    expect(nginx?.volumes).toContain('./deploy/nginx.conf:/etc/nginx/nginx.conf:ro');
+    // It looks their addresses up once, when it starts.
+    for (const [name] of apps) expect(nginx?.depends_on?.[name]?.restart).toBe(true);
+  });
+});

@@ -3,6 +3,7 @@ import * as accounts from './0001_accounts.js';
 import * as rooms from './0002_rooms.js';
 import * as files from './0003_files.js';
 import * as messages from './0004_messages.js';
+import * as fileStore from './0005_file_store.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
 export const migrations: Record<string, Migration> = {
@@ -10,4 +11,5 @@ export const migrations: Record<string, Migration> = {
   '0002_rooms': rooms,
   '0003_files': files,
   '0004_messages': messages,
+  '0005_file_store': fileStore,
 };

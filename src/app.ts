@@ -25,6 +25,7 @@ import { createDownloads } from './files/downloads.js';
 import { FilesService } from './files/files.service.js';
 import { LeaseSweeper } from './files/lease-sweeper.js';
 import { FileLinks } from './files/links.js';
+import { matchStore } from './files/store-id.js';
 import { DiskStorage } from './files/storage/disk.js';
 import type { ContextParts, Services } from './graphql/context.js';
 import { limits } from './graphql/limits.js';
@@ -53,7 +54,7 @@ const IDLE_CHECK_MS = 100;
 
 /**
  * Puts the parts together and starts to listen: the only wiring there is. Disposing lets clients go, waits for what is under
- * way, and closes the parts in the reverse order. Throws DataDirInUseError, and whatever keeps a part from starting.
+ * way, and closes the parts in the reverse order. Throws StartError, and whatever keeps a part from starting.
  */
 export async function createApp(config: Config, logger: Logger): Promise<App> {
   const closers: (() => unknown)[] = [];
@@ -103,7 +104,9 @@ async function start(
   const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
-  const storage = await DiskStorage.open(join(config.dataDir, 'files'));
+  const folder = join(config.dataDir, 'files');
+  const storage = await DiskStorage.open(folder);
+  await matchStore(db, storage, folder);
   const sweeper = new LeaseSweeper({ db, storage, logger });
   sweeper.start();
   closers.push(() => sweeper.stop());

@@ -1,6 +1,6 @@
 /**
- * Coded errors: what the API promises to tell a client. Everything else that is thrown is a defect or an outage and
- * is masked (graphql/errors.ts).
+ * Errors that are meant to be read. Coded ones: what the API promises to tell a client; everything else that is thrown while it
+ * serves is a defect or an outage and is masked (graphql/errors.ts). And why the program does not start.
  */
 
 /** Every code a client can meet in `extensions.code`, in the contract's order. */
@@ -37,6 +37,14 @@ export interface ErrorDetails {
   readonly retryAfter?: number;
   /** The room's head now, so that a client whose cursor failed can refetch and go on. */
   readonly eventCursor?: string;
+}
+
+/**
+ * Why the program does not start, where whoever started it can do something about it: the message is one line that says what is
+ * wrong and what to do.
+ */
+export class StartError extends Error {
+  override readonly name: string = 'StartError';
 }
 
 /** An error whose message and code are meant for the client. */

@@ -1,7 +1,7 @@
 import { createApp } from './app.js';
-import { ConfigError, loadConfig } from './config/env.js';
-import { DataDirInUseError } from './db/embedded/data-dir-lock.js';
+import { loadConfig } from './config/env.js';
 import { isOutage } from './db/outage.js';
+import { StartError } from './errors.js';
 import { createLogger, type Logger } from './observability/logger.js';
 
 /** The process: configuration, the app, signals. Exit codes: 0 stopped when asked to, 1 could not start or broke. */
@@ -38,8 +38,7 @@ function fail(logger: Logger, err: unknown): never {
 }
 
 main().catch((error: unknown) => {
-  const known = error instanceof ConfigError || error instanceof DataDirInUseError;
-  process.stderr.write(`parley: ${known ? error.message : explain(error)}\n`);
+  process.stderr.write(`parley: ${error instanceof StartError ? error.message : explain(error)}\n`);
   process.exit(1);
 });
 

@@ -1,10 +1,11 @@
 import { resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
+import { StartError } from '../errors.js';
 import type { Config } from './config.js';
 
 /** One line for the operator: which variable, what it got, what it takes. */
-export class ConfigError extends Error {
+export class ConfigError extends StartError {
   override readonly name = 'ConfigError';
 }
 

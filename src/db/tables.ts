@@ -13,6 +13,7 @@ export interface Tables {
   message_files: MessageFilesTable;
   files: FilesTable;
   upload_leases: UploadLeasesTable;
+  file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
 }
 
@@ -149,6 +150,12 @@ interface FilesTable {
 interface UploadLeasesTable {
   storage_key: string;
   expires_at: Date;
+}
+
+/** One row: the folder that the bytes of files lie in. */
+interface FileStoreTable {
+  /** The same id lies in the folder; null until a process has seen it. */
+  id: string | null;
 }
 
 interface IdempotencyKeysTable {

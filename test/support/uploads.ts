@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { STORE_ID_FILE } from '../../src/files/store-id.js';
 import type { Place } from './app.js';
 import type { Client } from './client.js';
 import { eventually } from './deadline.js';
@@ -28,9 +29,10 @@ export async function kept(place: Place, client: Client, roomId: string): Promis
   };
 }
 
+/** The names of all bytes in the folder; that which tells whose folder it is left out. */
 export async function namesOnDisk(place: Place): Promise<string[]> {
   const entries = await readdir(join(place.dataDir, 'files'), { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  return entries.filter((entry) => entry.isFile() && entry.name !== STORE_ID_FILE).map(({ name }) => name);
 }
 
 async function countLeases(place: Place): Promise<number> {

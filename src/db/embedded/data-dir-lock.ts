@@ -1,4 +1,5 @@
 import { mkdir, realpath } from 'node:fs/promises';
+import { StartError } from '../../errors.js';
 import { acquireKernelGuard, kernelGuardName } from './kernel-guard.js';
 import { claimLockFile, readLockOwner } from './lock-file.js';
 
@@ -12,7 +13,7 @@ export interface DataDirLock extends AsyncDisposable {
 }
 
 /** Another process uses the data directory. The message is one line for the one who started this process. */
-export class DataDirInUseError extends Error {
+export class DataDirInUseError extends StartError {
   override readonly name = 'DataDirInUseError';
 
   /** `holder` tells who has it, such as `pid 123`; undefined where it could not be found out. */

@@ -9,7 +9,8 @@
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 const RIGHT_BELOW = {
-  main: ['app'],
+  main: ['cluster'],
+  cluster: ['app'],
   'print-schema': ['schema'],
   migrate: ['db'],
   app: ['http', 'ws'],

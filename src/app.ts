@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { Socket } from 'node:net';
 import proxyAddr from 'proxy-addr';
 import { AccountsService } from './accounts/accounts.service.js';
 import { Authenticator } from './accounts/authentication.js';
@@ -31,6 +30,7 @@ import type { ContextParts, Services } from './graphql/context.js';
 import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
 import { createCors } from './http/cors.js';
+import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
 import { createHttpServer } from './http/server.js';
 import { createGraphQL } from './http/yoga.js';
@@ -42,19 +42,25 @@ import { TypingService } from './typing/typing.service.js';
 import type { Authentication } from './viewer.js';
 import { SocketServer } from './ws/server.js';
 
+/**
+ * A server that listens. It leaves by `retire`, `close` and its disposal, in this order: what is between them is up to the caller
+ * (cluster/), and disposing alone does all three at once.
+ */
 export interface App extends AsyncDisposable {
   /** Where it listens, such as http://127.0.0.1:4000. */
   readonly url: string;
+  /** Serves on, but each answer closes its connection. `isStopping`: nobody takes its place, and `/readyz` says 503. */
+  retire(isStopping: boolean): void;
+  /** Takes no new connections. */
+  close(): void;
 }
 
-/** How long requests under way may take to finish once the server stops. */
+/** Milliseconds for requests under way to finish, and for clients to be let go, once no connections are taken. */
 const DRAIN_MS = 30_000;
-/** Milliseconds between looks for connections that have nothing under way, while the server stops. */
-const IDLE_CHECK_MS = 100;
 
 /**
  * Puts the parts together and starts to listen: the only wiring there is. Disposing lets clients go, waits for what is under
- * way, and closes the parts in the reverse order. Throws StartError, and whatever keeps a part from starting.
+ * way, 30 s at most, and closes the parts in the reverse order. Throws StartError, and whatever keeps a part from starting.
  */
 export async function createApp(config: Config, logger: Logger): Promise<App> {
   const closers: (() => unknown)[] = [];
@@ -181,6 +187,7 @@ async function start(
     isStopping: () => stopping,
     logger,
   });
+  const departure = new Departure(server);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -188,27 +195,19 @@ async function start(
   const { address, port, family } = server.address() as AddressInfo;
   url = `http://${family === 'IPv6' ? `[${address}]` : address}:${String(port)}`;
 
-  const open = new Set<Socket>();
-  server.on('connection', (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-  });
   closers.push(async () => {
-    stopping = true;
-    const closed = new Promise((resolve) => server.close(resolve));
-    connections.close();
-    // Also those that fall idle later, or a client that keeps its connection would hold the stop up.
-    const idle = setInterval(() => {
-      server.closeIdleConnections();
-    }, IDLE_CHECK_MS);
-    const cut = setTimeout(() => {
-      for (const socket of open) socket.destroy();
-    }, DRAIN_MS);
-    await closed;
-    clearInterval(idle);
-    clearTimeout(cut);
+    departure.retire();
+    await Promise.all([departure.drained(DRAIN_MS), connections.letGo()]);
   });
-  return { url, [Symbol.asyncDispose]: close };
+  return {
+    url,
+    retire: (isStopping) => {
+      stopping ||= isStopping;
+      departure.retire();
+    },
+    close: () => departure.close(),
+    [Symbol.asyncDispose]: close,
+  };
 }
 
 function linkToRedis({ redisUrl, redisCluster }: Config, logger: Logger): RedisLink | undefined {

@@ -1,49 +1,44 @@
-import { createApp } from './app.js';
+import cluster from 'node:cluster';
+import { alone } from './cluster/alone.js';
+import { Primary } from './cluster/primary.js';
+import { obeySignals } from './cluster/signals.js';
+import { runWorker } from './cluster/worker.js';
 import { loadConfig } from './config/env.js';
 import { isOutage } from './db/outage.js';
 import { StartError } from './errors.js';
-import { createLogger, type Logger } from './observability/logger.js';
+import { createLogger } from './observability/logger.js';
 
-/** The process: configuration, the app, signals. Exit codes: 0 stopped when asked to, 1 could not start or broke. */
+/**
+ * The program: its only process, the primary of several (WORKERS), or one of those. The primary runs this very file again for each
+ * of them, and loads none of what serves. Exit codes: 0 stopped when asked to, 1 could not start or broke.
+ */
 async function main(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel);
-  const app = await createApp(config, logger);
-  process.stdout.write(`parley listening on ${app.url}\n`);
+  const start = async () => (await import('./app.js')).createApp(config, logger);
 
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    // A second signal means now.
-    if (stopping) process.exit(1);
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    app[Symbol.asyncDispose]().then(
-      () => process.exit(0),
-      (err: unknown) => {
-        fail(logger, err);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  // A state that nobody foresaw is not gone on with: whoever supervises starts a clean one, and nothing acknowledged is lost.
-  process.on('uncaughtException', (err) => {
-    fail(logger, err);
-  });
-}
-
-function fail(logger: Logger, err: unknown): never {
-  logger.fatal({ err }, 'broken');
-  process.exit(1);
+  if (cluster.isWorker) {
+    await runWorker(start, explain, logger);
+  } else if (config.workers > 1) {
+    const primary = new Primary(config, logger);
+    const url = await primary.start();
+    obeySignals(primary, config.drainDelayMs, logger);
+    process.stdout.write(`parley listening on ${url}\n`);
+  } else {
+    const app = await start();
+    obeySignals(alone(app, logger), config.drainDelayMs, logger);
+    process.stdout.write(`parley listening on ${app.url}\n`);
+  }
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`parley: ${error instanceof StartError ? error.message : explain(error)}\n`);
+  process.stderr.write(`parley: ${explain(error)}\n`);
   process.exit(1);
 });
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof StartError) return error.message;
   const code = 'code' in error ? String(error.code) : '';
   // What was attempted, then why it failed; a stack only where nobody gave a reason.
   if (error.cause !== undefined) return `${error.message}: ${explain(error.cause)}`;

@@ -25,6 +25,8 @@ export async function startParley(bench, { redis = false, database, cpus } = {})
     JWT_SECRET,
     // Runs that come close after each other sign up from one address, and Redis remembers.
     SIGN_UP_LIMIT_PER_ADDRESS: '1000',
+    // No balancer has to notice its end.
+    DRAIN_DELAY: '0s',
     ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
   };
   const args = [

@@ -40,6 +40,10 @@ export interface Config {
   readonly corsOrigins: readonly string[];
   /** Addresses or named ranges of proxies whose X-Forwarded-For is believed (proxy-addr's syntax). */
   readonly trustProxy: readonly string[];
+  /** Processes that serve on the one port. 1: this one. */
+  readonly workers: number;
+  /** Milliseconds for which everything is still served after SIGTERM, while `/readyz` says already that it ends. */
+  readonly drainDelayMs: number;
   readonly sockets: {
     /** WebSockets that one process carries; one more is closed with 1013. */
     readonly limit: number;

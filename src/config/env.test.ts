@@ -36,6 +36,8 @@ describe('The configuration', () => {
       publicUrl: undefined,
       corsOrigins: [],
       trustProxy: [],
+      workers: 1,
+      drainDelayMs: 5000,
       sockets: { limit: 20_000, compression: false },
     });
   });
@@ -64,6 +66,8 @@ describe('The configuration', () => {
         PUBLIC_URL: 'https://chat.example.com/base///',
         CORS_ORIGINS: 'https://app.example.com, http://localhost:3000',
         TRUST_PROXY: 'loopback, 10.0.0.0/8',
+        WORKERS: '4',
+        DRAIN_DELAY: '30s',
         SOCKET_LIMIT: '500',
         SOCKET_COMPRESSION: 'true',
       }),
@@ -85,6 +89,8 @@ describe('The configuration', () => {
       publicUrl: 'https://chat.example.com/base',
       corsOrigins: ['https://app.example.com', 'http://localhost:3000'],
       trustProxy: ['loopback', '10.0.0.0/8'],
+      workers: 4,
+      drainDelayMs: 30_000,
       sockets: { limit: 500, compression: true },
     });
   });
@@ -135,6 +141,10 @@ describe('The configuration', () => {
     ['CORS_ORIGINS', 'https://app.example.com/path'],
     ['JWT_JWKS_URL', 'keys'],
     ['TRUST_PROXY', 'everyone'],
+    ['WORKERS', '0'],
+    ['WORKERS', 'auto'],
+    ['DRAIN_DELAY', '5'],
+    ['DRAIN_DELAY', '1m'],
     ['SOCKET_LIMIT', '0'],
     ['SOCKET_COMPRESSION', 'yes'],
   ])('refuses %s=%j in one line with what it got and what it takes', (name, value) => {
@@ -167,6 +177,8 @@ describe('The configuration', () => {
     [{ REDIS_URL: 'redis://cache' }, 'REDIS_URL'],
     [{ REDIS_CLUSTER_NODES: 'node-1:6379' }, 'REDIS_CLUSTER_NODES'],
     [{ ...CLUSTERED, REDIS_URL: 'redis://cache' }, 'REDIS_CLUSTER_NODES'],
+    [{ WORKERS: '2' }, 'WORKERS'],
+    [{ WORKERS: '2', DATABASE_URL: 'postgres://db/parley', JWT_SECRET: SECRET }, 'WORKERS'],
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys' }, 'JWT_ISSUER'],
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys', JWT_ISSUER: 'x' }, 'JWT_AUDIENCE'],
     [{ JWT_ISSUER: 'x', JWT_AUDIENCE: 'x' }, 'JWT_JWKS_URL'],

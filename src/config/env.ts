@@ -56,6 +56,10 @@ const isClusterNode = ({ protocol, hostname, pathname, search }: URL): boolean =
 
 const accessOf = ({ protocol, username, password }: URL): string =>
   JSON.stringify([protocol, username, password]);
+const seconds = z
+  .string()
+  .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
+  .transform((text) => Number(text.slice(0, -1)) * 1000);
 
 const httpUrl = (takes: string) => url(['http:', 'https:'], takes);
 
@@ -128,6 +132,8 @@ export const schema = z.object({
   TRUST_PROXY: list
     .refine(isProxyList, 'addresses, networks or names separated by commas, such as loopback or 10.0.0.0/8')
     .default([]),
+  WORKERS: wholeNumber(1, 256).default(1),
+  DRAIN_DELAY: seconds.default(5000),
   SOCKET_LIMIT: wholeNumber(1, 1_000_000).default(20_000),
   SOCKET_COMPRESSION: z
     .enum(['true', 'false'], 'true or false')
@@ -180,6 +186,12 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       `${redis[0]}: got an address without DATABASE_URL; the embedded database serves one process, which needs no Redis. Set DATABASE_URL too, or leave ${redis[0]} out`,
     );
   }
+  if (env.WORKERS > 1 && (env.DATABASE_URL === undefined || redis.length === 0)) {
+    const missing = env.DATABASE_URL === undefined ? 'DATABASE_URL' : 'REDIS_URL';
+    throw new ConfigError(
+      `WORKERS: got "${String(env.WORKERS)}" without ${missing}; several processes share a Postgres and a Redis. Set DATABASE_URL and REDIS_URL too, or leave WORKERS out`,
+    );
+  }
   return {
     port: env.PORT,
     host: env.HOST,
@@ -201,6 +213,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     publicUrl: env.PUBLIC_URL,
     corsOrigins: env.CORS_ORIGINS,
     trustProxy: env.TRUST_PROXY,
+    workers: env.WORKERS,
+    drainDelayMs: env.DRAIN_DELAY,
     sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
   };
 }

@@ -5,6 +5,16 @@ import type { Viewer } from '../viewer.js';
 /** Milliseconds between looks whether the sign-ins of open connections go on: what a lost signal costs at most. */
 const CHECK_MS = 3000;
 
+/**
+ * Milliseconds between two who are let go when the server stops. Everyone comes back at once, and to be connected again, catch-up
+ * included, costs a core about this much: so those who take them over are busy meanwhile, and not swamped.
+ */
+const SPACING_MS = 4;
+/** Milliseconds within which everyone is let go, however many there are: half a minute is all there is for the rest as well. */
+const SPREAD_MS = 10_000;
+/** Milliseconds between two looks who is due. */
+const TURN_MS = 20;
+
 /** A client that stays connected, by whatever transport. */
 export interface LiveConnection {
   /** Undefined while signed out. */
@@ -26,6 +36,7 @@ export interface ConnectionsDeps {
 export class LiveConnections {
   private readonly connections = new Set<LiveConnection>();
   private readonly checking: NodeJS.Timeout;
+  private isLeaving = false;
 
   constructor(private readonly deps: ConnectionsDeps) {
     deps.bus
@@ -42,6 +53,8 @@ export class LiveConnections {
 
   add(connection: LiveConnection): void {
     this.connections.add(connection);
+    // It came by a connection that was there before. Whoever adds it has yet to open it.
+    if (this.isLeaving) setImmediate(() => connection.restart());
   }
 
   delete(connection: LiveConnection): void {
@@ -53,10 +66,34 @@ export class LiveConnections {
     return sessionId === undefined || (await this.deps.liveSessions([sessionId])).has(sessionId);
   }
 
-  /** Lets everyone go. */
-  close(): void {
+  /**
+   * Lets everyone go, in random order and evenly spread over a time that grows with their number, up to ten seconds: a few are gone
+   * at once. Resolves when the last was told. Sign-ins are looked after until then.
+   */
+  async letGo(): Promise<void> {
+    this.isLeaving = true;
+    const leaving = shuffled([...this.connections]);
+    const spread = Math.min(leaving.length * SPACING_MS, SPREAD_MS);
+    const begun = performance.now();
+    let told = 0;
+    const tellThoseDue = (): boolean => {
+      const due = spread <= TURN_MS ? 1 : Math.min(1, (performance.now() - begun) / spread);
+      for (; told < Math.floor(due * leaving.length); told += 1) {
+        const connection = leaving[told];
+        if (connection !== undefined && this.connections.has(connection)) connection.restart();
+      }
+      return told === leaving.length || this.connections.size === 0;
+    };
+    if (!tellThoseDue()) {
+      await new Promise<void>((resolve) => {
+        const turns = setInterval(() => {
+          if (!tellThoseDue()) return;
+          clearInterval(turns);
+          resolve();
+        }, TURN_MS);
+      });
+    }
     clearInterval(this.checking);
-    for (const connection of this.connections) connection.restart();
   }
 
   private async check(): Promise<void> {
@@ -76,4 +113,13 @@ export class LiveConnections {
   private expire(isEnded: (connection: LiveConnection) => boolean): void {
     for (const connection of this.connections) if (isEnded(connection)) connection.expire();
   }
+}
+
+/** Fisher and Yates's shuffle. */
+function shuffled<T>(items: T[]): T[] {
+  for (let i = items.length - 1; i > 0; i -= 1) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [items[i], items[j]] = [items[j] as T, items[i] as T];
+  }
+  return items;
 }

@@ -191,7 +191,10 @@ describe('The program on a machine with nothing on it', () => {
   });
 
   const launch = (env: Record<string, string> = {}): Command => {
-    const command = new Command('main', [], { cwd: home, env: { PORT: '0', LOG_LEVEL: 'silent', ...env } });
+    const command = new Command('main', [], {
+      cwd: home,
+      env: { PORT: '0', LOG_LEVEL: 'silent', DRAIN_DELAY: '0s', ...env },
+    });
     running.push(command);
     return command;
   };

@@ -51,6 +51,7 @@ export const environmentOf = (place: Place, more: Record<string, string> = {}): 
   DATA_DIR: place.dataDir,
   LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
   SIGN_UP_LIMIT_PER_ADDRESS: '100000',
+  DRAIN_DELAY: '0s',
   ...place.env,
   ...more,
 });
@@ -70,7 +71,7 @@ export async function startParley(
   try {
     const app = await startOn(place, more);
     return {
-      url: app.url,
+      ...app,
       place,
       [Symbol.asyncDispose]: async () => {
         await app[Symbol.asyncDispose]();

@@ -36,6 +36,10 @@ export class Command implements AsyncDisposable {
     });
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { environmentOf, type Place } from './app.js';
 import { within } from './deadline.js';
+import { memoryOf } from './system.js';
 
 /** A server in a process of its own, as `npm start` runs it. */
 export class ServerProcess implements AsyncDisposable {
@@ -35,10 +35,8 @@ export class ServerProcess implements AsyncDisposable {
     }
   }
 
-  /** Resident memory in bytes, as the kernel counts it; only on Linux. */
-  async memory(): Promise<number> {
-    const status = await readFile(`/proc/${this.child.pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  memory(): Promise<number> {
+    return memoryOf(this.child.pid!);
   }
 
   async kill(signal: NodeJS.Signals): Promise<void> {

@@ -1,0 +1,19 @@
+import type { App } from '../app.js';
+import type { Logger } from '../observability/logger.js';
+import { leave } from './leave.js';
+import type { Program } from './signals.js';
+
+/** A program of one process. There is nothing that it could be rolled to. */
+export const alone = (app: App, logger: Logger): Program => ({
+  stop: (ms) =>
+    leave(
+      {
+        retire: () => app.retire(true),
+        close: async () => app.close(),
+        drain: async () => app[Symbol.asyncDispose](),
+      },
+      ms,
+    ),
+  kill: () => undefined,
+  roll: () => logger.warn('SIGHUP replaces processes while others serve: it needs WORKERS=2 or more'),
+});

@@ -7,14 +7,20 @@ import { preparedName } from './statement.js';
 import { timestampOr } from './timestamps.js';
 import type { Tables } from './tables.js';
 
+type Parse = (text: string) => unknown;
+
+const usual = (oid: number): Parse => pg.types.getTypeParser(oid, 'text') as Parse;
+
 /** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
+const PARSERS = new Map<number, Parse>([
+  [pg.types.builtins.INT8, Number],
+  [pg.types.builtins.TIMESTAMPTZ, timestampOr(usual(pg.types.builtins.TIMESTAMPTZ))],
+]);
+
 const types: pg.CustomTypesConfig = {
-  getTypeParser: (oid, format) => {
-    const usual = pg.types.getTypeParser(oid, format) as (text: string) => unknown;
-    if (format === 'binary') return usual;
-    if (oid === pg.types.builtins.INT8) return Number;
-    return oid === pg.types.builtins.TIMESTAMPTZ ? timestampOr(usual) : usual;
-  },
+  // Asked for each column of each answer.
+  getTypeParser: (oid, format) =>
+    format === 'binary' ? (pg.types.getTypeParser(oid, format) as Parse) : (PARSERS.get(oid) ?? usual(oid)),
 };
 
 /** A pool that reads values as the tables say, whether it connects to Postgres or to the embedded one. */

@@ -10,7 +10,7 @@ import type { Storage } from './storage/storage.js';
 /** The file in the folder that says which one it is. */
 export const STORE_ID_FILE = 'store-id';
 
-const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\n$/;
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\s*$/;
 
 /** How often, and after how many milliseconds each, a file that is still being written is looked at again. */
 const [LOOKS, LOOK_MS] = [10, 50];

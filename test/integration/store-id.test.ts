@@ -101,7 +101,7 @@ describe.each(backends)('The files folder of a server on %s', (backend) => {
     expect(said).toMatch(/^StartError: DATA_DIR: [^\n]+ is not the folder of the database's files[^\n]+$/);
     const [, advised, path] = / write (\S+) into (\S+)$/.exec(said) ?? [];
     expect([advised, path]).toEqual([id, idFile()]);
-    await writeFile(path!, `${advised}\n`);
+    await writeFile(path!, advised!);
     await start();
   });
 

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import { ClusterListener } from './redis-cluster-listener.js';
-import { backoff, SILENCE_MS, type RedisLink } from './redis-link.js';
+import { backoff, COMMAND_MS, SILENCE_MS, type RedisLink } from './redis-link.js';
 import { isUnknownCommand } from './redis-shard.js';
 
 /** Milliseconds between looks at which node has which slots. A node that is asked in vain tells sooner. */
@@ -24,7 +24,7 @@ export function connectRedisCluster(
     ...(tls && { tls: {} }),
   };
   const commands = new Cluster([...nodes], {
-    redisOptions: { ...access, commandTimeout: SILENCE_MS, connectTimeout: SILENCE_MS },
+    redisOptions: { ...access, commandTimeout: COMMAND_MS, connectTimeout: SILENCE_MS },
     // With an offline queue a publish would wait for as long as the cluster is down.
     enableOfflineQueue: false,
     maxRedirections: REDIRECTIONS,

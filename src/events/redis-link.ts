@@ -29,5 +29,8 @@ export interface RedisListener {
 /** Milliseconds to wait before attempt number `attempt`. */
 export const backoff = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
 
+/** Milliseconds after which a command counts as failed. Who signs in waits for three of them at most. */
+export const COMMAND_MS = 1000;
+
 /** Milliseconds after which a server that says nothing is taken to be away. */
 export const SILENCE_MS = 2000;

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Redis } from 'ioredis';
 import type { Logger } from '../observability/logger.js';
-import { backoff, SILENCE_MS, type RedisLink, type RedisListener } from './redis-link.js';
+import { backoff, COMMAND_MS, type RedisLink, type RedisListener } from './redis-link.js';
 
 /** One Redis or Valkey at `url` (redis: or rediss:), with a connection for commands and one to listen. */
 export function connectRedis(url: string, logger: Logger): RedisLink {
@@ -9,7 +9,7 @@ export function connectRedis(url: string, logger: Logger): RedisLink {
     // With an offline queue a publish would wait for as long as Redis is down.
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
-    commandTimeout: SILENCE_MS,
+    commandTimeout: COMMAND_MS,
     retryStrategy: backoff,
   });
   commands.on('error', (err: Error) => {

@@ -1,13 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
-/** What is read of a request that is answered before its end, so that the client gets to read the answer. */
+/** What is read of a request that is answered before its end, and milliseconds until its connection is given up. */
 const REST_BYTES = 1024 * 1024;
 const REST_MS = 2000;
 
 /**
  * Call it right before answering a request whose body was not read to its end, with the bytes that are still to come (Infinity
- * where nobody knows). A short rest is thrown away and the connection serves on. Of a longer one some is read while the
- * client takes the answer, which says `Connection: close`, and then the connection ends: `closes` tells so.
+ * where nobody knows). A short rest is thrown away and the connection serves on. Of a longer one some is read, then the client has
+ * to wait with the rest while it takes the answer, which says `Connection: close`; and then the connection ends: `closes` tells so.
  */
 export function discardRest(
   req: IncomingMessage,
@@ -54,7 +54,9 @@ export function discardRest(
   const timer = setTimeout(stop, REST_MS);
   req.on('data', (chunk: Buffer) => {
     left -= chunk.length;
-    if (left < 0) stop();
+    // No more is taken, but the connection stays: a proxy that is still sending would meet its end before it has looked for an
+    // answer, and say 502 in our name.
+    if (left < 0) req.pause();
   });
   req.once('end', stop);
   req.once('close', stop);

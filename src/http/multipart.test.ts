@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { Agent, createServer, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MultipartRequest } from '../../test/support/multipart-request.js';
 import { ParleyError } from '../errors.js';
 import type { IncomingFile } from '../files/incoming-file.js';
@@ -234,6 +234,37 @@ describe('the answer', () => {
     const answer = await request.answer;
     expect(answer.body).toBe('"no thanks"');
     expect(answer.headers.connection).toBe('close');
+  });
+
+  it('is not overtaken by a reset, however much is on its way, until the client has had its time', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      resolver = () => Promise.resolve('no thanks');
+      const socket = connect({ port: Number(new URL(url).port), allowHalfOpen: true });
+      let [text, broken] = ['', false];
+      socket.on('data', (chunk) => (text += chunk.toString()));
+      socket.on('error', () => (broken = true));
+      const field = (name: string, value: unknown): string =>
+        `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${JSON.stringify(value)}\r\n`;
+      socket.write(
+        'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n' +
+          `Content-Length: ${String(100 * MIB)}\r\n\r\n${field('operations', operations)}${field('map', map)}` +
+          '--b\r\nContent-Disposition: form-data; name="a"; filename="a.bin"\r\n\r\n',
+      );
+      const chunk = randomBytes(MIB);
+      for (let i = 0; i < 50; i += 1) socket.write(chunk);
+      const turns = async (): Promise<void> => {
+        for (let i = 0; i < 500; i += 1) await new Promise((resolve) => setImmediate(resolve));
+      };
+      while (!text.includes('no thanks')) await turns();
+      await turns();
+      expect(broken).toBe(false);
+      vi.advanceTimersByTime(2000);
+      while (!broken) await turns();
+      socket.destroy();
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('comes when the resolver throws, and small rests leave the connection usable', async () => {

@@ -82,11 +82,12 @@ function readBody(req: IncomingMessage, limit: number): Promise<string> {
       const [only] = chunks;
       resolve((chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, size)).toString());
     });
-    req.once('error', reject);
-    req.once('close', () => {
-      // Whoever went in the middle of it.
+    // Whoever went in the middle of it, or was too slow: nothing is wrong here.
+    const early = (): void => {
       if (!req.readableEnded) reject(refusal(400, 'The body ends too early.'));
-    });
+    };
+    req.once('error', early);
+    req.once('close', early);
   });
 }
 

@@ -49,7 +49,7 @@ export function createHttpServer(deps: HttpDeps): Server {
       const requestId = newId();
       res.setHeader('x-request-id', requestId);
       logWhenDone(deps.logger, req, res, requestId);
-      limitBodyTime(req);
+      limitBodyTime(req, res);
       answer(deps, req, res, requestId).catch((err: unknown) => {
         deps.logger.error({ err, requestId }, 'request failed');
         if (res.headersSent) res.destroy();
@@ -110,10 +110,20 @@ function authenticate(authenticator: Authenticator, req: IncomingMessage): Promi
 
 const pathOf = (req: IncomingMessage): string => (req.url ?? '/').split('?', 1)[0] ?? '/';
 
-/** An upload may take as long as it likes while its bytes flow; anything else is short. */
-function limitBodyTime(req: IncomingMessage): void {
+/**
+ * An upload may take as long as it likes while its bytes flow; anything else is short. It is answered, since a proxy would take a
+ * connection that just ends for a server that is broken, and leave it alone for a while.
+ */
+function limitBodyTime(req: IncomingMessage, res: ServerResponse): void {
   if (req.headers['content-type']?.startsWith('multipart/form-data') === true) return;
-  const timer = setTimeout(() => req.destroy(), BODY_MS);
+  const timer = setTimeout(() => {
+    if (res.headersSent) {
+      req.destroy();
+      return;
+    }
+    res.writeHead(408, { 'content-type': 'application/json', connection: 'close' });
+    res.end('{"code":"REQUEST_TIMEOUT"}\n', () => req.destroy());
+  }, BODY_MS);
   timer.unref();
   req.once('end', () => {
     clearTimeout(timer);

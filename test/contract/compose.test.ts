@@ -1,6 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { exec } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { readConfig, schema } from '../../src/config/env.js';
@@ -87,4 +90,29 @@ describe('docker-compose.yml', () => {
     // It looks their addresses up once, when it starts.
     for (const [name] of apps) expect(nginx?.depends_on?.[name]?.restart).toBe(true);
   });
+});
+
+describe('The Dockerfile', () => {
+  test('builds the server from what it copies', async () => {
+    const [build = '', image = ''] = dockerfile.split(/^FROM .*$/m).slice(1);
+    const folder = await mkdtemp(join(tmpdir(), 'parley-image-'));
+    try {
+      for (const [, paths = ''] of build.matchAll(/^COPY (.+)$/gm)) {
+        const names = paths.split(' ');
+        const target = names.pop()!;
+        for (const name of names) {
+          await cp(join(ROOT, name), join(folder, target, target === name ? '' : name), { recursive: true });
+        }
+      }
+      await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+      const script = /^RUN (npm run \S+)/m.exec(build)?.[1] ?? '';
+      await promisify(exec)(script, { cwd: folder, timeout: 60_000 });
+      for (const [, path = ''] of image.matchAll(/^COPY --from=build \/app\/(\S+)/gm))
+        expect(existsSync(join(folder, path))).toBe(true);
+      const command = JSON.parse(/^CMD (\[.*\])$/m.exec(image)?.[1] ?? '') as string[];
+      expect(existsSync(join(folder, command[1]!))).toBe(true);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
 });

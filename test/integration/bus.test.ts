@@ -40,7 +40,7 @@ function overLinks(...links: readonly [RedisLink, RedisLink]): Buses {
   };
 }
 
-const linkTo = ({ nodes }: RedisClusterServers): RedisLink =>
+const linkTo = ({ nodes }: { readonly nodes: string }): RedisLink =>
   connectRedisCluster(
     readConfig({
       DATABASE_URL: 'postgres://unused/here',
@@ -99,8 +99,8 @@ const carriers: readonly Carrier[] = [
   onCluster('over a Redis Cluster without shard channels', OLD),
 ];
 
-describe.each(carriers)('The bus $name', ({ skip, start }) => {
-  describe.skipIf(skip)('', () => {
+for (const { name, skip, start } of carriers) {
+  describe.skipIf(skip)(`The bus ${name}`, () => {
     let carrier: Awaited<ReturnType<typeof start>>;
     let buses: Buses;
     beforeAll(async () => {
@@ -164,7 +164,7 @@ describe.each(carriers)('The bus $name', ({ skip, start }) => {
       await there.ping();
     });
   });
-});
+}
 
 describe.skipIf(withoutServer)('The bus over a Redis Cluster, when something happens to it', () => {
   let servers: RedisClusterServers;
@@ -269,6 +269,38 @@ describe.skipIf(withoutServer)('The bus over a Redis Cluster, when something hap
 });
 
 describe.skipIf(withoutServer)('A link to a Redis Cluster', () => {
+  test('comes to every node by the same user, also to those that it was not told of', async () => {
+    await using servers = await startRedisCluster();
+    const rights = ['on', '>p@ss', '~*', '&*', '+@all'];
+    for (const member of servers.members) await member.ask('ACL', 'SETUSER', 'parley', ...rights);
+    const link = linkTo({ nodes: `redis://parley:p%40ss@127.0.0.1:${servers.members[0]!.port}` });
+    const listener = link.listen();
+    const channels = Array.from({ length: 30 }, aTopic);
+    await within(
+      10_000,
+      'it listens',
+      Promise.all(channels.map((name) => new Promise<void>((done) => listener.subscribe(name, done)))),
+    );
+    await eventually(10_000, 'it publishes', async () => {
+      for (const channel of channels) await link.publish(channel, 'hello');
+      return true;
+    });
+    const users = new Map<string, number>();
+    for (const member of servers.members) {
+      for (const client of (await member.ask('CLIENT', 'LIST')).trim().split('\n')) {
+        // Other nodes, and redis-cli that asks.
+        if (/ flags=\w*[MS]| cmd=client\|list /.test(client)) continue;
+        const user = / user=(\S*)/.exec(client)?.[1] ?? '';
+        users.set(user, (users.get(user) ?? 0) + 1);
+      }
+    }
+    expect([...users.keys()]).toEqual(['parley']);
+    // One to listen and one for commands at each master.
+    expect(users.get('parley')).toBeGreaterThanOrEqual(6);
+    listener.close();
+    link.close();
+  });
+
   test('hears everything that the cluster took, or says after it that there was a gap', async () => {
     await using servers = await startRedisCluster();
     const [sender, receiver] = [linkTo(servers), linkTo(servers)];

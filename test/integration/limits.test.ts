@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { getIntrospectionQuery } from 'graphql';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
 import { limits } from '../../src/graphql/limits.js';
@@ -184,6 +184,31 @@ describe('What one request may ask for', () => {
       const [response] = (await within(5000, 'an answer', answer)) as [{ statusCode: number }];
       expect(response.statusCode).toBe(413);
       sent.destroy();
+    });
+
+    test('answers 408 to a body that does not arrive in half a minute', async () => {
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+      try {
+        const sent = request(`${app.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': WAYS[way], 'content-length': '1000' },
+        });
+        sent.on('error', () => undefined);
+        let status: number | undefined;
+        sent.once('response', (response) => (status = response.statusCode));
+        let seconds = 0;
+        sent.write('{');
+        // A turn for each second, in which the network does its work.
+        for (; status === undefined && seconds < 10_000; seconds += 1) {
+          await new Promise((resolve) => setImmediate(resolve));
+          if (seconds > 1000) vi.advanceTimersByTime(1000);
+        }
+        expect(status).toBe(408);
+        sent.destroy();
+      } finally {
+        vi.useRealTimers();
+      }
+      expect((await post(bodyOf(100))).status).toBe(200);
     });
   });
 

@@ -27,6 +27,9 @@ export interface LiveClient extends Pick<Client, 'on' | 'terminate' | 'dispose'>
  * Makes a graphql-ws client resume. When it subscribes again after a lost connection, or after UNAVAILABLE, it sends the cursor
  * of the last event that was handed over as `$after`, and hands over nothing twice. For this a document that follows events
  * declares `$after` and selects `cursor`; one that does not ends with an Error that says so, instead of losing events later.
+ *
+ * Where `extensions.persistedQuery` names the document by its hash, that goes without the text, which follows when the server does
+ * not know it.
  */
 export function resuming(client: Client): LiveClient {
   let connected = false;
@@ -74,6 +77,8 @@ class Subscription {
   private readonly delivered = new Set<string>();
   private last: string | undefined;
   private failures = 0;
+  /** Whether the hash that came with the text goes without it. */
+  private byHash: boolean;
   private unsubscribe: () => void = () => undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly stopListening: () => void;
@@ -86,6 +91,7 @@ class Subscription {
     begun: boolean,
   ) {
     this.variables = { ...payload.variables };
+    this.byHash = payload.extensions?.['persistedQuery'] !== undefined;
     this.stopListening = client.on('connected', () => {
       if (begun && !this.hasPlace) this.tell({ eventCursor: undefined });
       begun = true;
@@ -114,7 +120,7 @@ class Subscription {
 
   private begin(): void {
     this.unsubscribe = this.client.subscribe(
-      { ...this.payload, variables: this.variables },
+      { ...this.payload, ...(this.byHash && { query: '' }), variables: this.variables },
       {
         next: (result) => this.next(result),
         error: (problem) => this.error(problem),
@@ -151,7 +157,10 @@ class Subscription {
   private error(problem: unknown): void {
     const [error] = Array.isArray(problem) ? (problem as Refusal[]) : [];
     const { code, eventCursor } = error?.extensions ?? {};
-    if (code === 'UNAVAILABLE') {
+    if (code === 'PERSISTED_QUERY_NOT_FOUND' && this.byHash) {
+      this.byHash = false;
+      this.begin();
+    } else if (code === 'UNAVAILABLE') {
       this.beginAgain();
       if (!this.hasPlace) this.tell({ eventCursor: undefined });
     } else if (code === 'CURSOR_EXPIRED' && typeof eventCursor === 'string' && this.sink.gap !== undefined) {

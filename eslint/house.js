@@ -32,7 +32,8 @@ const RIGHT_BELOW = {
   observability: ['config'],
   config: ['viewer'],
   viewer: ['errors'],
-  errors: [],
+  errors: ['package-directory'],
+  'package-directory': [],
   // Beside src/: released steps stand on nothing that may change, and the page talks to the server like any client.
   migrations: [],
   web: [],

@@ -8,6 +8,7 @@ import { IdentityProvider } from './accounts/identity-provider.js';
 import { preparePasswords } from './accounts/passwords.js';
 import { deriveKey, Tokens } from './accounts/tokens.js';
 import type { Config } from './config/config.js';
+import { readPersistedDocuments } from './config/persisted-documents.js';
 import { readOrMakeSecret } from './config/secret.js';
 import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
 import { Housekeeping } from './db/housekeeping.js';
@@ -29,6 +30,7 @@ import { DiskStorage } from './files/storage/disk.js';
 import type { ContextParts, Services } from './graphql/context.js';
 import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
+import { PersistedDocuments } from './graphql/persisted-documents.js';
 import { createCors } from './http/cors.js';
 import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
@@ -81,6 +83,11 @@ async function start(
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<App> {
+  const { persistedDocuments } = config;
+  const documents = new PersistedDocuments(
+    await readPersistedDocuments(persistedDocuments),
+    persistedDocuments.only,
+  );
   // The embedded database bears one process; a Postgres server and a shared folder bear many.
   if (config.databaseUrl === undefined) {
     const lock = await acquireDataDirLock(config.dataDir);
@@ -157,9 +164,10 @@ async function start(
     logger,
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
-  const yoga = createGraphQL(config, connections);
+  const yoga = createGraphQL(config, documents, connections);
   const sockets = new SocketServer({
     yoga,
+    documents,
     authenticator,
     connections,
     logger,
@@ -170,6 +178,7 @@ async function start(
   let stopping = false;
   const server = createHttpServer({
     yoga,
+    documents,
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),

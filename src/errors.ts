@@ -3,7 +3,7 @@
  * serves is a defect or an outage and is masked (graphql/errors.ts). And why the program does not start.
  */
 
-/** Every code a client can meet in `extensions.code`, in the contract's order. */
+/** Every code a client can meet in `extensions.code`, in the schema's order. */
 export const ERROR_CODES = [
   'UNAUTHENTICATED',
   'FORBIDDEN',
@@ -21,6 +21,7 @@ export const ERROR_CODES = [
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
   'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_ONLY',
   'RATE_LIMITED',
   'QUERY_TOO_COMPLEX',
   'UNAVAILABLE',

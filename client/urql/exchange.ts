@@ -1,4 +1,4 @@
-import { subscriptionExchange, type Exchange } from '@urql/core';
+import { stringifyDocument, subscriptionExchange, type Exchange } from '@urql/core';
 import type { Gap, LiveClient } from '../resume.js';
 
 declare module '@urql/core' {
@@ -14,10 +14,11 @@ declare module '@urql/core' {
  */
 export function liveExchange(socket: LiveClient): Exchange {
   return subscriptionExchange({
-    forwardSubscription: ({ query = '', variables = {} }, { context: { onGap } }) => ({
+    forwardSubscription: ({ variables = {}, extensions }, { query, context: { onGap } }) => ({
       subscribe: (sink) => ({
         unsubscribe: socket.subscribe(
-          { query, variables },
+          // Of a document that goes by its hash the socket wants the text too.
+          { query: stringifyDocument(query), variables, ...(extensions && { extensions }) },
           {
             next: ({ data = null, errors }) => sink.next({ data, ...(errors && { errors }) }),
             error: (error) => sink.error(error),

@@ -50,6 +50,12 @@ export interface Config {
     /** Compress messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
     readonly compression: boolean;
   };
+  readonly persistedDocuments: {
+    /** Execute the documents of the list, and no others. */
+    readonly only: boolean;
+    /** Absolute path of the list. Undefined: `schema/persisted-documents.json` of the package, if it is there. */
+    readonly file: string | undefined;
+  };
 }
 
 export interface RedisClusterConfig {

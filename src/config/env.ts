@@ -56,10 +56,12 @@ const isClusterNode = ({ protocol, hostname, pathname, search }: URL): boolean =
 
 const accessOf = ({ protocol, username, password }: URL): string =>
   JSON.stringify([protocol, username, password]);
+
 const seconds = z
   .string()
   .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
   .transform((text) => Number(text.slice(0, -1)) * 1000);
+const flag = z.enum(['true', 'false'], 'true or false').transform((text) => text === 'true');
 
 const httpUrl = (takes: string) => url(['http:', 'https:'], takes);
 
@@ -135,10 +137,9 @@ export const schema = z.object({
   WORKERS: wholeNumber(1, 256).default(1),
   DRAIN_DELAY: seconds.default(5000),
   SOCKET_LIMIT: wholeNumber(1, 1_000_000).default(20_000),
-  SOCKET_COMPRESSION: z
-    .enum(['true', 'false'], 'true or false')
-    .transform((text) => text === 'true')
-    .default(false),
+  SOCKET_COMPRESSION: flag.default(false),
+  PERSISTED_ONLY: flag.default(false),
+  PERSISTED_DOCUMENTS: z.string().optional(),
 });
 
 function isProxyList(proxies: string[]): boolean {
@@ -216,6 +217,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     workers: env.WORKERS,
     drainDelayMs: env.DRAIN_DELAY,
     sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
+    persistedDocuments: {
+      only: env.PERSISTED_ONLY,
+      file: env.PERSISTED_DOCUMENTS === undefined ? undefined : resolve(env.PERSISTED_DOCUMENTS),
+    },
   };
 }
 

@@ -18,6 +18,7 @@ const DESCRIPTIONS: Record<ErrorCode, string> = {
   GRAPHQL_PARSE_FAILED: 'The document has a syntax error.',
   GRAPHQL_VALIDATION_FAILED: 'The document does not fit the schema.',
   PERSISTED_QUERY_NOT_FOUND: 'The document of this hash is not known: send it whole.',
+  PERSISTED_QUERY_ONLY: 'Only documents of a list are executed here, and this one is not on it.',
   RATE_LIMITED: 'Too many of these: wait for `retryAfter` seconds.',
   QUERY_TOO_COMPLEX: 'The operation asks for too much at once.',
   UNAVAILABLE: 'Something that this needs does not answer: try again later.',

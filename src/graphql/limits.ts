@@ -22,6 +22,8 @@ export const limits = {
   socketOperations: 100,
   /** Different selections with which one user follows one room over one process. */
   roomSelections: 50,
+  /** Characters of documents that one process keeps to know them by their hashes again, beside those of the list. */
+  rememberedDocuments: 8 * 1024 * 1024,
   /** Milliseconds for ConnectionInit to arrive. */
   connectionInitMs: 10_000,
 } as const;

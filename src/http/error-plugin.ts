@@ -38,9 +38,19 @@ function map(result: ExecutionResult, { requestId, logger }: Context, shown: Sho
 
 type Shown = (error: GraphQLError, cause: GraphQLError | undefined) => GraphQLError;
 
+/** What is said of a document or its variables: 200 where the client asked for application/json. */
+const OF_THE_DOCUMENT: ReadonlySet<ErrorCode> = new Set([
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'BAD_USER_INPUT',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'PERSISTED_QUERY_ONLY',
+]);
+
 const STATUS: Partial<Record<ErrorCode, number>> = {
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
+  PERSISTED_QUERY_NOT_FOUND: 404,
   RATE_LIMITED: 429,
   FILE_TOO_LARGE: 413,
   UNAVAILABLE: 503,
@@ -54,8 +64,6 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 function withStatus(error: GraphQLError, cause: GraphQLError | undefined): GraphQLError {
   if (error.path !== undefined) return error;
   const code = error.extensions['code'] as ErrorCode;
-  const engine =
-    code === 'GRAPHQL_PARSE_FAILED' || code === 'GRAPHQL_VALIDATION_FAILED' || code === 'BAD_USER_INPUT';
-  const http = cause?.extensions.http ?? { status: STATUS[code] ?? 400, spec: engine };
+  const http = cause?.extensions.http ?? { status: STATUS[code] ?? 400, spec: OF_THE_DOCUMENT.has(code) };
   return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, http } });
 }

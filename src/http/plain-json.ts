@@ -3,6 +3,7 @@ import { LRUCache } from 'lru-cache';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
+import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
 import { schema } from '../schema.js';
@@ -12,6 +13,7 @@ import { jsonParams } from './request-params.js';
 
 export interface PlainJsonDeps {
   readonly yoga: YogaServerInstance<TransportContext, object>;
+  readonly documents: PersistedDocuments;
   /** Bytes of a body. */
   readonly bodyLimit: number;
 }
@@ -24,7 +26,7 @@ export interface PlainJsonDeps {
  * is refused before it is executed. Those are for yoga's handler, which finds the body read already.
  */
 export async function answerPlainJson(
-  { yoga, bodyLimit }: PlainJsonDeps,
+  { yoga, documents, bodyLimit }: PlainJsonDeps,
   req: IncomingMessage,
   res: ServerResponse,
   parley: Context,
@@ -32,9 +34,12 @@ export async function answerPlainJson(
   // Negotiate, read, prepare: up to here the other way is open.
   const type = plainJson(req) ? jsonTypeFor(req.headers.accept) : undefined;
   if (type === undefined) return false;
-  const params = await jsonParams(req, bodyLimit).catch(() => undefined);
-  if (!isOrdinary(params)) return false;
-  const document = documents.get(params.query) ?? prepare(yoga, { req, res, parley, params }, params.query);
+  const given = await jsonParams(req, bodyLimit).catch(() => undefined);
+  if (!isOrdinary(given)) return false;
+  const query = textOf(documents, given);
+  if (query === undefined) return false;
+  const params = { ...given, query };
+  const document = valid.get(query) ?? prepare(yoga, { req, res, parley, params }, query);
   if (document === undefined || !isOrdinaryOperation(document, params.operationName)) return false;
 
   // Execute, answer.
@@ -44,7 +49,7 @@ export async function answerPlainJson(
   return true;
 }
 
-type OrdinaryParams = Pick<GraphQLParams, 'operationName' | 'variables'> & { readonly query: string };
+type OrdinaryParams = Pick<GraphQLParams, 'query' | 'operationName' | 'variables'>;
 
 /** The older names of the type are left to yoga. */
 const plainJson = ({ method, headers }: IncomingMessage): boolean =>
@@ -52,17 +57,27 @@ const plainJson = ({ method, headers }: IncomingMessage): boolean =>
 
 /** Whether the parameters are what the specification says; yoga tells what is wrong with others. */
 function isOrdinary(params: GraphQLParams | undefined): params is OrdinaryParams {
-  if (typeof params?.query !== 'string') return false;
+  if (params === undefined) return false;
   return Object.entries(params).every(
     ([name, value]) =>
       value == null ||
-      ((name === 'query' || name === 'operationName') && typeof value === 'string') ||
+      ((name === 'query' || name === 'operationName' || name === 'documentId') &&
+        typeof value === 'string') ||
       ((name === 'variables' || name === 'extensions') && typeof value === 'object' && !Array.isArray(value)),
   );
 }
 
+/** The text, where the request means one that may run. */
+function textOf(documents: PersistedDocuments, params: OrdinaryParams): string | undefined {
+  try {
+    return documents.textOf(params);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Documents that were found valid, and within the limits, by their text. */
-const documents = new LRUCache<string, DocumentNode>({
+const valid = new LRUCache<string, DocumentNode>({
   max: 1000,
   maxSize: 4 * 1024 * 1024,
   sizeCalculation: (_document, text) => text.length,
@@ -74,7 +89,7 @@ function prepare(yoga: PlainJsonDeps['yoga'], initial: object, text: string): Do
     const { parse, validate } = yoga.getEnveloped(initial) as Enveloped;
     const document = parse(text);
     if (validate(schema, document).length > 0) return undefined;
-    documents.set(text, document);
+    valid.set(text, document);
     return document;
   } catch {
     return undefined;

@@ -53,11 +53,13 @@ function paramsOf(search: URLSearchParams): GraphQLParams {
   };
   const operationName = search.get('operationName');
   const query = search.get('query');
+  const documentId = search.get('documentId');
   const variables = json('variables');
   const extensions = json('extensions');
   return {
     ...(operationName === null ? {} : { operationName }),
     ...(query === null ? {} : { query }),
+    ...(documentId === null ? {} : { documentId }),
     ...(variables === undefined ? {} : { variables }),
     ...(extensions === undefined ? {} : { extensions }),
   };
@@ -96,7 +98,7 @@ function parseBody(text: string): GraphQLParams {
   if (params === null || typeof params !== 'object' || Array.isArray(params)) {
     throw refusal(
       400,
-      'The body takes one JSON object with `query`, and perhaps `variables` and `operationName`.',
+      'The body takes one JSON object with `query` or `documentId`, and perhaps `variables` and `operationName`.',
     );
   }
   return params;

@@ -2,10 +2,12 @@ import { createYoga, type YogaServerInstance } from 'graphql-yoga';
 import type { Config } from '../config/config.js';
 import { limitPlugins } from '../graphql/limit-plugins.js';
 import { limits } from '../graphql/limits.js';
+import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { LiveConnections } from '../live/connections.js';
 import { useExecution, type TransportContext } from '../live/execution-plugin.js';
 import { schema } from '../schema.js';
 import { usePreflight } from './csrf.js';
+import { usePersistedDocuments } from './documents-plugin.js';
 import { useClientErrors } from './error-plugin.js';
 import { useMultipart } from './multipart-plugin.js';
 import { useRequestParams } from './request-params.js';
@@ -14,6 +16,7 @@ import { useSse } from './sse-plugin.js';
 /** GraphQL over HTTP: POST and GET, multipart requests, SSE by `Accept: text/event-stream`. */
 export function createGraphQL(
   { uploads }: Pick<Config, 'uploads'>,
+  documents: PersistedDocuments,
   connections: LiveConnections,
 ): YogaServerInstance<TransportContext, object> {
   return createYoga<TransportContext>({
@@ -39,6 +42,7 @@ export function createGraphQL(
         maxFileBytes: uploads.maxBytes,
       }),
       useRequestParams(limits.bodyBytes),
+      usePersistedDocuments(documents),
       ...limitPlugins(),
       useExecution(),
       useClientErrors(),

@@ -18,6 +18,7 @@ import { forbidden, ParleyError, unauthenticated } from '../errors.js';
 import { Context, type ContextParts } from '../graphql/context.js';
 import { toClientErrors } from '../graphql/errors.js';
 import { limits } from '../graphql/limits.js';
+import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { LiveConnections } from '../live/connections.js';
 import type { Enveloped } from '../live/enveloped.js';
 import type { TransportContext } from '../live/execution-plugin.js';
@@ -33,6 +34,7 @@ const COMPRESSED_BYTES = 1024;
 
 export interface SocketServerDeps {
   readonly yoga: YogaServerInstance<TransportContext, object>;
+  readonly documents: PersistedDocuments;
   readonly authenticator: Authenticator;
   readonly connections: LiveConnections;
   readonly logger: Logger;
@@ -115,7 +117,7 @@ export class SocketServer {
           parley: context,
         }) as Enveloped;
         try {
-          const document = parse(payload.query);
+          const document = parse(this.deps.documents.textOf(payload) ?? payload.query);
           const invalid = validate(schema, document);
           if (invalid.length > 0) return toClientErrors(invalid, context.requestId, this.deps.logger);
           return {

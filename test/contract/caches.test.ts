@@ -30,7 +30,7 @@ function line(number: number): LineFragment & { __typename: 'Message' } {
     createdAt: '2026-01-01T00:00:00.000Z',
     editedAt: null,
     deletedAt: null,
-  } as LineFragment & { __typename: 'Message' };
+  };
 }
 
 /** What the server answers for messages `from` to `to`, of which there are `total`, when its log stands at `eventCursor`. */
@@ -44,7 +44,7 @@ const page = (from: number, to: number, total: number, eventCursor: string) =>
       messages: {
         __typename: 'MessageConnection',
         edges: Array.from({ length: to - from + 1 }, (_, i) => ({
-          __typename: 'MessageEdge',
+          __typename: 'MessageEdge' as const,
           node: line(from + i),
         })),
         pageInfo: {

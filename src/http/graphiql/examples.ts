@@ -1,8 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Kind, parse } from 'graphql';
+import { packageDirectory } from '../../package-directory.js';
 
 /** A document that GraphiQL opens as a tab. */
 export interface Example {
@@ -15,16 +14,8 @@ export interface Example {
   readonly fields: readonly string[];
 }
 
-/** `schema/examples` of this package, whether the program runs from `src` or from `dist`. */
-export function examplesDirectory(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, 'package.json'))) {
-    const parent = dirname(directory);
-    if (parent === directory) throw new Error('No package.json above this module.');
-    directory = parent;
-  }
-  return join(directory, 'schema', 'examples');
-}
+/** `schema/examples` of this package. */
+export const examplesDirectory = (): string => join(packageDirectory(), 'schema', 'examples');
 
 /** `1-sign-up.graphql` and, beside it, `1-sign-up.variables.json`; in the order of their numbers. */
 export async function readExamples(directory: string): Promise<Example[]> {

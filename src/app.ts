@@ -40,6 +40,7 @@ import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
 import { RoomsService } from './rooms/rooms.service.js';
+import { schema } from './schema.js';
 import { TypingService } from './typing/typing.service.js';
 import type { Authentication } from './viewer.js';
 import { SocketServer } from './ws/server.js';
@@ -164,7 +165,7 @@ async function start(
     logger,
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
-  const yoga = createGraphQL(config, documents, connections);
+  const yoga = createGraphQL(schema, config, documents, connections);
   const sockets = new SocketServer({
     yoga,
     documents,
@@ -177,6 +178,7 @@ async function start(
 
   let stopping = false;
   const server = createHttpServer({
+    schema,
     yoga,
     documents,
     bodyLimit: limits.bodyBytes,

@@ -9,7 +9,7 @@ import type { Tables } from './tables.js';
 
 type Parse = (text: string) => unknown;
 
-const usual = (oid: number): Parse => pg.types.getTypeParser(oid, 'text') as Parse;
+const usual = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary') => Parse;
 
 /** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
 const PARSERS = new Map<number, Parse>([
@@ -19,8 +19,7 @@ const PARSERS = new Map<number, Parse>([
 
 const types: pg.CustomTypesConfig = {
   // Asked for each column of each answer.
-  getTypeParser: (oid, format) =>
-    format === 'binary' ? (pg.types.getTypeParser(oid, format) as Parse) : (PARSERS.get(oid) ?? usual(oid)),
+  getTypeParser: (oid, format) => (format === 'binary' ? undefined : PARSERS.get(oid)) ?? usual(oid, format),
 };
 
 /** A pool that reads values as the tables say, whether it connects to Postgres or to the embedded one. */

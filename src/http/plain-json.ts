@@ -1,4 +1,10 @@
-import { getOperationAST, OperationTypeNode, type DocumentNode, type ExecutionResult } from 'graphql';
+import {
+  getOperationAST,
+  OperationTypeNode,
+  type DocumentNode,
+  type ExecutionResult,
+  type GraphQLSchema,
+} from 'graphql';
 import { LRUCache } from 'lru-cache';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -6,12 +12,12 @@ import type { Context } from '../graphql/context.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
-import { schema } from '../schema.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
 import { toClientAnswer } from './error-plugin.js';
 import { jsonParams } from './request-params.js';
 
 export interface PlainJsonDeps {
+  readonly schema: GraphQLSchema;
   readonly yoga: YogaServerInstance<TransportContext, object>;
   readonly documents: PersistedDocuments;
   /** Bytes of a body. */
@@ -26,7 +32,7 @@ export interface PlainJsonDeps {
  * is refused before it is executed. Those are for yoga's handler, which finds the body read already.
  */
 export async function answerPlainJson(
-  { yoga, documents, bodyLimit }: PlainJsonDeps,
+  { schema, yoga, documents, bodyLimit }: PlainJsonDeps,
   req: IncomingMessage,
   res: ServerResponse,
   parley: Context,
@@ -86,7 +92,7 @@ const valid = new LRUCache<string, DocumentNode>({
 /** The document, where it is valid. */
 function prepare(yoga: PlainJsonDeps['yoga'], initial: object, text: string): DocumentNode | undefined {
   try {
-    const { parse, validate } = yoga.getEnveloped(initial) as Enveloped;
+    const { schema, parse, validate } = yoga.getEnveloped(initial) as Enveloped;
     const document = parse(text);
     if (validate(schema, document).length > 0) return undefined;
     valid.set(text, document);

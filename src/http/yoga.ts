@@ -1,3 +1,4 @@
+import type { GraphQLSchema } from 'graphql';
 import { createYoga, type YogaServerInstance } from 'graphql-yoga';
 import type { Config } from '../config/config.js';
 import { limitPlugins } from '../graphql/limit-plugins.js';
@@ -5,7 +6,6 @@ import { limits } from '../graphql/limits.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { LiveConnections } from '../live/connections.js';
 import { useExecution, type TransportContext } from '../live/execution-plugin.js';
-import { schema } from '../schema.js';
 import { usePreflight } from './csrf.js';
 import { usePersistedDocuments } from './documents-plugin.js';
 import { useClientErrors } from './error-plugin.js';
@@ -15,6 +15,7 @@ import { useSse } from './sse-plugin.js';
 
 /** GraphQL over HTTP: POST and GET, multipart requests, SSE by `Accept: text/event-stream`. */
 export function createGraphQL(
+  schema: GraphQLSchema,
   { uploads }: Pick<Config, 'uploads'>,
   documents: PersistedDocuments,
   connections: LiveConnections,

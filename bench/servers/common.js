@@ -13,6 +13,9 @@ export const newMessage = (body) => ({
   createdAt: new Date().toISOString(),
 });
 
+/** Fifty messages that are there already. */
+export const LIST = Array.from({ length: 50 }, (_, i) => newMessage(`message ${i} ${'x'.repeat(90)}`));
+
 /** The schema of every GraphQL server here. */
 export const typeDefs = /* GraphQL */ `
   type Author {
@@ -27,6 +30,7 @@ export const typeDefs = /* GraphQL */ `
   }
   type Query {
     hello: String!
+    messages: [Message!]!
   }
   type Mutation {
     postMessage(roomId: ID!, body: String!): Message!

@@ -8,7 +8,7 @@ import express from 'express';
 import { PubSub } from 'graphql-subscriptions';
 import { useServer } from 'graphql-ws/use/ws';
 import { WebSocketServer } from 'ws';
-import { listen, newMessage, typeDefs } from './common.js';
+import { LIST, listen, newMessage, typeDefs } from './common.js';
 
 const pubSub = new PubSub();
 // Or Node warns of each subscriber from the eleventh on.
@@ -16,7 +16,7 @@ pubSub.ee.setMaxListeners(0);
 const schema = makeExecutableSchema({
   typeDefs,
   resolvers: {
-    Query: { hello: () => 'hi' },
+    Query: { hello: () => 'hi', messages: () => LIST },
     Mutation: {
       postMessage: (_root, { roomId, body }) => {
         const message = newMessage(body);

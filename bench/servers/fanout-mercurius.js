@@ -1,7 +1,7 @@
 // Mercurius with its just-in-time compiler, wired as its documentation shows.
 import Fastify from 'fastify';
 import mercurius from 'mercurius';
-import { newMessage, typeDefs } from './common.js';
+import { LIST, newMessage, typeDefs } from './common.js';
 
 const app = Fastify();
 app.register(mercurius, {
@@ -9,7 +9,7 @@ app.register(mercurius, {
   jit: 1,
   subscription: true,
   resolvers: {
-    Query: { hello: () => 'hi' },
+    Query: { hello: () => 'hi', messages: () => LIST },
     Mutation: {
       postMessage: async (_root, { roomId, body }, { pubsub }) => {
         const message = newMessage(body);

@@ -3,13 +3,13 @@ import { createServer } from 'node:http';
 import { useServer } from 'graphql-ws/use/ws';
 import { createPubSub, createSchema, createYoga } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
-import { listen, newMessage, typeDefs } from './common.js';
+import { LIST, listen, newMessage, typeDefs } from './common.js';
 
 const pubSub = createPubSub();
 const schema = createSchema({
   typeDefs,
   resolvers: {
-    Query: { hello: () => 'hi' },
+    Query: { hello: () => 'hi', messages: () => LIST },
     Mutation: {
       postMessage: (_root, { roomId, body }) => {
         const message = newMessage(body);

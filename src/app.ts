@@ -9,6 +9,7 @@ import { preparePasswords } from './accounts/passwords.js';
 import { deriveKey, Tokens } from './accounts/tokens.js';
 import type { Config } from './config/config.js';
 import { readPersistedDocuments } from './config/persisted-documents.js';
+import { ConfigError } from './config/env.js';
 import { readOrMakeSecret } from './config/secret.js';
 import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
 import { Housekeeping } from './db/housekeeping.js';
@@ -31,14 +32,20 @@ import type { ContextParts, Services } from './graphql/context.js';
 import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
 import { PersistedDocuments } from './graphql/persisted-documents.js';
+import { traceRootFields } from './graphql/traced-fields.js';
 import { createCors } from './http/cors.js';
 import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
+import { serveMetrics, type MetricsServer } from './http/metrics-server.js';
+import { requestIds } from './http/request-id.js';
 import { createHttpServer } from './http/server.js';
+import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
 import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
+import { createRegistry, type Figures } from './observability/metrics.js';
+import { startTracing, traced, tracing } from './observability/tracing.js';
 import { RoomsService } from './rooms/rooms.service.js';
 import { schema } from './schema.js';
 import { TypingService } from './typing/typing.service.js';
@@ -56,6 +63,8 @@ export interface App extends AsyncDisposable {
   retire(isStopping: boolean): void;
   /** Takes no new connections. */
   close(): void;
+  /** Where its metrics are read; undefined where nobody asked for them. */
+  readonly metricsUrl: string | undefined;
 }
 
 /** Milliseconds for requests under way to finish, and for clients to be let go, once no connections are taken. */
@@ -89,6 +98,10 @@ async function start(
     await readPersistedDocuments(persistedDocuments),
     persistedDocuments.only,
   );
+
+  // First, since the parts look whether it is on. It ends last, with what they still had to say.
+  if (config.otlpEndpoint !== undefined) closers.push(await startTracing(config.otlpEndpoint, logger));
+
   // The embedded database bears one process; a Postgres server and a shared folder bear many.
   if (config.databaseUrl === undefined) {
     const lock = await acquireDataDirLock(config.dataDir);
@@ -136,16 +149,17 @@ async function start(
   const accounts = new AccountsService({ db, bus, tokens, redis: redis?.commands, config });
   const rooms = new RoomsService({ db, bus, feeds });
   const files = new FilesService({ db, bus, storage, sweeper, links, logger, limits: config.uploads });
-  const services: Services = {
+  const services = tracedEach({
     accounts,
     rooms,
     files,
     messages: new MessagesService({ db, bus }),
     typing: new TypingService({ db, bus, feeds }),
-  };
+  });
 
   const cursors = new PageCursors(deriveKey(secret, 'page cursor'));
   const trust = proxyAddr.compile([...config.trustProxy]);
+  const requestIdOf = requestIds(trust);
   const contextParts = (
     req: IncomingMessage,
     authentication: Authentication,
@@ -156,6 +170,7 @@ async function start(
     cursors,
     logger,
     requestId,
+    startedAt: performance.now(),
     lastEventId: lastEventIdOf(req),
     address: proxyAddr(req, trust),
   });
@@ -165,6 +180,7 @@ async function start(
     logger,
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
+  if (tracing !== undefined) traceRootFields(schema);
   const yoga = createGraphQL(schema, config, documents, connections);
   const sockets = new SocketServer({
     yoga,
@@ -172,6 +188,7 @@ async function start(
     authenticator,
     connections,
     logger,
+    requestIdOf,
     limits: config.sockets,
     contextParts,
   });
@@ -190,6 +207,7 @@ async function start(
     },
     authenticator,
     contextParts,
+    requestIdOf,
     health: {
       database: () => database.ping(),
       bus: () => bus.ping(),
@@ -199,6 +217,14 @@ async function start(
     logger,
   });
   const departure = new Departure(server);
+  const traffic = new Traffic(server);
+  const metrics = await startMetrics(config, logger, {
+    sockets: () => sockets.size,
+    rooms: () => feeds.size,
+    traffic: () => traffic.total(),
+    pool: () => database.pool(),
+  });
+  if (metrics !== undefined) closers.push(() => metrics.close());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
@@ -212,6 +238,7 @@ async function start(
   });
   return {
     url,
+    metricsUrl: metrics?.url,
     retire: (isStopping) => {
       stopping ||= isStopping;
       departure.retire();
@@ -224,6 +251,35 @@ async function start(
 function linkToRedis({ redisUrl, redisCluster }: Config, logger: Logger): RedisLink | undefined {
   if (redisCluster !== undefined) return connectRedisCluster(redisCluster, logger);
   return redisUrl === undefined ? undefined : connectRedis(redisUrl, logger);
+}
+
+/** Serves the metrics where the configuration says so. */
+async function startMetrics(
+  { metrics: { port, host } }: Config,
+  logger: Logger,
+  figures: Figures,
+): Promise<MetricsServer | undefined> {
+  if (port === undefined) return undefined;
+  const registry = createRegistry(figures);
+  const read = async () => ({ type: registry.contentType, text: await registry.metrics() });
+  try {
+    return await serveMetrics({ port, host, read, logger });
+  } catch (error) {
+    throw new ConfigError(`METRICS_PORT: got ${port}; it cannot be listened on: ${(error as Error).message}`);
+  }
+}
+
+/** The services, each of whose calls is a span while tracing is on. */
+function tracedEach(services: Services): Services {
+  if (tracing === undefined) return services;
+  const { accounts, rooms, files, messages, typing } = services;
+  return {
+    accounts: traced('accounts', accounts, tracing),
+    rooms: traced('rooms', rooms, tracing),
+    files: traced('files', files, tracing),
+    messages: traced('messages', messages, tracing),
+    typing: traced('typing', typing, tracing),
+  };
 }
 
 /** Sent by a browser's EventSource, and by other SSE clients, when they connect again. Empty: from the beginning. */

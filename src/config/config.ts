@@ -33,6 +33,13 @@ export interface Config {
     /** Sign-ups from one address in an hour. */
     readonly signUpsPerAddress: number;
   };
+  readonly metrics: {
+    /** Port of `/metrics`; nothing is served when undefined. */
+    readonly port: number | undefined;
+    readonly host: string;
+  };
+  /** Base address of an OpenTelemetry collector (OTLP over HTTP); no traces when undefined. */
+  readonly otlpEndpoint: string | undefined;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   /** Absolute base of links, without a trailing slash. Undefined: the address it listens on. */
   readonly publicUrl: string | undefined;

@@ -119,6 +119,11 @@ export const schema = z.object({
       'fatal, error, warn, info, debug, trace or silent',
     )
     .default('info'),
+  METRICS_PORT: wholeNumber(0, 65_535).optional(),
+  METRICS_HOST: z.string().default('127.0.0.1'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl('the address of a collector such as http://localhost:4318')
+    .transform((text) => text.replace(/\/+$/, ''))
+    .optional(),
   PUBLIC_URL: httpUrl('an absolute address such as https://chat.example.com')
     .transform((text) => text.replace(/\/+$/, ''))
     .optional(),
@@ -210,6 +215,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       signInsPerAddress: env.SIGN_IN_LIMIT_PER_ADDRESS,
       signUpsPerAddress: env.SIGN_UP_LIMIT_PER_ADDRESS,
     },
+    metrics: { port: env.METRICS_PORT, host: env.METRICS_HOST },
+    otlpEndpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: env.LOG_LEVEL,
     publicUrl: env.PUBLIC_URL,
     corsOrigins: env.CORS_ORIGINS,

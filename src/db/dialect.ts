@@ -1,7 +1,8 @@
-import { Kysely, PostgresDialect } from 'kysely';
+import { Kysely, PostgresDialect, type LogEvent } from 'kysely';
 import pg from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
+import { tracing } from '../observability/tracing.js';
 import type { Database } from './database.js';
 import { preparedName } from './statement.js';
 import { timestampOr } from './timestamps.js';
@@ -40,7 +41,21 @@ export function openPool(poolConfig: pg.PoolConfig, logger: Logger): pg.Pool {
 }
 
 export const overPool = (pool: pg.Pool): Database =>
-  new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    ...(tracing !== undefined && { log: traceStatement }),
+  });
+
+/** A span for a statement that has run, without the values that it ran with. */
+function traceStatement({ query, queryDurationMillis, ...event }: LogEvent): void {
+  const { sql } = query;
+  const name = /^\s*(\w+)/.exec(sql)?.[1]?.toLowerCase() ?? 'statement';
+  tracing?.past(
+    { name: `sql ${name}`, attributes: { 'db.system.name': 'postgresql', 'db.query.text': sql } },
+    performance.now() - queryDurationMillis,
+    event.level === 'error' ? event.error : undefined,
+  );
+}
 
 type Query = (query: unknown, ...rest: unknown[]) => unknown;
 
@@ -53,22 +68,24 @@ class PreparingClient extends pg.Client {
   }) as pg.Client['query'];
 }
 
-/** A Postgres server, 15 or newer. */
-export const connectPostgres = (
+/** Connections to a Postgres server, 15 or newer. */
+export const openPostgresPool = (
   config: Pick<Config, 'databasePoolSize'>,
   url: string,
   logger: Logger,
-): Database =>
-  overPool(
-    openPool(
-      {
-        connectionString: url,
-        max: config.databasePoolSize,
-        connectionTimeoutMillis: 5000,
-        keepAlive: true,
-        application_name: 'parley',
-        Client: PreparingClient,
-      },
-      logger,
-    ),
+): pg.Pool =>
+  openPool(
+    {
+      connectionString: url,
+      max: config.databasePoolSize,
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+      application_name: 'parley',
+      Client: PreparingClient,
+    },
+    logger,
   );
+
+/** The same, to write queries for. */
+export const connectPostgres = (...server: Parameters<typeof openPostgresPool>): Database =>
+  overPool(openPostgresPool(...server));

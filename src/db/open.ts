@@ -1,7 +1,9 @@
+import type { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
+import type { PoolFigures } from '../observability/metrics.js';
 import type { Database } from './database.js';
-import { connectPostgres, openPool, overPool } from './dialect.js';
+import { openPool, openPostgresPool, overPool } from './dialect.js';
 import { openEmbeddedPostgres } from './embedded/pglite.js';
 import { startVacuum } from './embedded/vacuum.js';
 
@@ -12,14 +14,16 @@ export interface OpenDatabase {
   readonly db: Database;
   /** Rejects when the database does not answer. */
   ping(): Promise<unknown>;
+  pool(): PoolFigures;
   close(): Promise<void>;
 }
 
 /** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
 export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
   if (config.databaseUrl !== undefined) {
-    const db = connectPostgres(config, config.databaseUrl, logger);
-    return { db, ping: pingOf(db), close: () => db.destroy() };
+    const pool = openPostgresPool(config, config.databaseUrl, logger);
+    const db = overPool(pool);
+    return { db, ping: pingOf(db), pool: figuresOf(pool), close: () => db.destroy() };
   }
   const embedded = await openEmbeddedPostgres(config.dataDir, {
     log: (line) => logger.debug({ line }, 'postgres'),
@@ -32,6 +36,7 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   return {
     db,
     ping: pingOf(db),
+    pool: figuresOf(pool),
     close: async () => {
       await vacuum[Symbol.asyncDispose]();
       await db.destroy();
@@ -39,5 +44,11 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
     },
   };
 }
+
+const figuresOf = (pool: Pool) => (): PoolFigures => ({
+  total: pool.totalCount,
+  idle: pool.idleCount,
+  waiting: pool.waitingCount,
+});
 
 const pingOf = (db: Database) => () => db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();

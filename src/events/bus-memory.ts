@@ -1,3 +1,4 @@
+import { counts } from '../observability/counts.js';
 import type { Bus, BusSubscription } from './bus.js';
 
 /** The bus of a single process. Delivers in order, in a later turn of the event loop, as a carrier would; loses nothing. */
@@ -5,6 +6,7 @@ export class MemoryBus implements Bus {
   private readonly topics = new Map<string, Set<(message: unknown) => void>>();
 
   publish(topic: string, message: unknown): void {
+    counts.busPublished += 1;
     setImmediate(() => {
       for (const listener of this.topics.get(topic) ?? []) listener(message);
     });

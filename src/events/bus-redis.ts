@@ -1,5 +1,6 @@
 import { RedisPubSub } from 'graphql-redis-subscriptions';
 import type { Redis } from 'ioredis';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Bus, BusSubscription } from './bus.js';
 import type { RedisLink, RedisListener } from './redis-link.js';
@@ -22,6 +23,9 @@ export class RedisBus implements Bus {
     private readonly logger: Logger,
   ) {
     this.listener = link.listen();
+    this.listener.on('back', () => {
+      counts.busReconnects += 1;
+    });
     this.pubsub = new RedisPubSub({
       publisher: asClient({ publish: (channel: string, text: string) => link.publish(channel, text) }),
       subscriber: asClient({
@@ -39,11 +43,16 @@ export class RedisBus implements Bus {
   }
 
   publish(topic: string, message: unknown): void {
-    if (this.inFlight >= MAX_IN_FLIGHT) return;
+    if (this.inFlight >= MAX_IN_FLIGHT) {
+      counts.busDropped.in_flight += 1;
+      return;
+    }
+    counts.busPublished += 1;
     this.inFlight += 1;
     this.pubsub
       .publish(topic, message)
       .catch((err: unknown) => {
+        counts.busDropped.failed += 1;
         this.logger.debug({ err, topic }, 'redis: a wake-up was dropped');
       })
       .finally(() => {

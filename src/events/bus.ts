@@ -1,3 +1,5 @@
+import { tracing } from '../observability/tracing.js';
+
 /**
  * Carries wake-ups between processes. A message is at most once, in no order that may be relied on, and may be lost whole
  * (Redis down, process killed): it only says where to look, the log holds the truth. So nothing waits for `publish`.
@@ -26,7 +28,12 @@ export const roomTopic = (roomId: string): string => `room:{${roomId}}`;
 
 /** What goes over a room's topic. */
 export type RoomSignal =
-  | { readonly type: 'event'; readonly seq: number }
+  | {
+      readonly type: 'event';
+      readonly seq: number;
+      /** The trace of the write; while tracing is on. */
+      readonly traceparent?: string | undefined;
+    }
   | {
       readonly type: 'typing';
       readonly userId: string;
@@ -36,9 +43,15 @@ export type RoomSignal =
 
 /** Says that the room's log has reached `seq`. */
 export function wakeRoom(bus: Bus, roomId: string, seq: number): void {
+  const topic = roomTopic(roomId);
   const signal: RoomSignal = { type: 'event', seq };
-  bus.publish(roomTopic(roomId), signal);
+  if (tracing === undefined) bus.publish(topic, signal);
+  else tracing.span({ name: `publish ${topic}`, kind: 'producer' }, () => publishTraced(bus, topic, signal));
 }
+
+/** The same within the trace that it is part of, so that those who are woken join it. */
+const publishTraced = (bus: Bus, topic: string, signal: RoomSignal): void =>
+  bus.publish(topic, { ...signal, traceparent: tracing?.current() });
 
 export type TypingSignal = Extract<RoomSignal, { type: 'typing' }>;
 

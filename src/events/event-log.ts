@@ -3,6 +3,7 @@ import { newTag } from '../db/ids.js';
 import { statement } from '../db/statement.js';
 import type { NewRoomEvent, RoomEventRow, Tables } from '../db/tables.js';
 import { ParleyError } from '../errors.js';
+import { counts } from '../observability/counts.js';
 import { decodeEventCursor, encodeEventCursor } from './event-cursor.js';
 
 /**
@@ -134,7 +135,10 @@ export async function resolveCursor(
       field: 'after',
     });
   }
-  if (!(await logHolds(db, room, head, cursor))) throw cursorExpired(eventCursor);
+  if (!(await logHolds(db, room, head, cursor))) {
+    counts.gaps.cursor += 1;
+    throw cursorExpired(eventCursor);
+  }
   return { seq: cursor.seq, tag: cursor.tag };
 }
 

@@ -1,7 +1,9 @@
 import type { Database } from '../db/database.js';
 import type { RoomEventRow } from '../db/tables.js';
 import { notFound, ParleyError } from '../errors.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
+import { tracing, type Tracing } from '../observability/tracing.js';
 import { roomTopic, type Bus, type BusSubscription, type RoomSignal, type TypingSignal } from './bus.js';
 import { encodeEventCursor } from './event-cursor.js';
 import { contiguous, cursorExpired, readHeads, readLog, type LogHead } from './event-log.js';
@@ -84,16 +86,21 @@ export class RoomFeed implements Feed {
     const head = this.head?.seq ?? 0;
     const oldest = this.ring[0]?.seq ?? head + 1;
     if (seq + 1 >= oldest) return this.ring.slice(seq + 1 - oldest, seq + 1 - oldest + PAGE);
+    counts.ringMisses += 1;
     // Pages begin at multiples of their size, so that those who catch up from different places share them.
     const start = seq - (seq % PAGE);
     const rows = (await this.page(start)).filter((row) => row.seq > seq && row.seq <= head);
-    if (rows.length === 0) throw cursorExpired(this.cursor());
+    if (rows[0]?.seq !== seq + 1) {
+      counts.gaps.trimmed += 1;
+      throw cursorExpired(this.cursor());
+    }
     return contiguous(rows, seq);
   }
 
   private page(start: number): Promise<RoomEventRow[]> {
     const kept = this.pages.get(start);
     if (kept !== undefined) return kept;
+    counts.logPages += 1;
     const page = readLog(this.deps.db, this.roomId, start, PAGE);
     this.pages.set(start, page);
     const forget = (): void => {
@@ -109,7 +116,20 @@ export class RoomFeed implements Feed {
 
   private onSignal(signal: RoomSignal): void {
     if (signal.type === 'typing') for (const listener of this.typingListeners) listener(signal);
-    else if (this.head !== undefined && signal.seq > this.head.seq) void this.catchUp();
+    else if (tracing !== undefined && signal.traceparent !== undefined)
+      this.joinTrace(tracing, signal.seq, signal.traceparent);
+    else void this.onWakeUp(signal.seq);
+  }
+
+  private onWakeUp(seq: number): Promise<void> | undefined {
+    return this.head !== undefined && seq > this.head.seq ? this.catchUp() : undefined;
+  }
+
+  /** The same as part of the trace of the write. */
+  private joinTrace(active: Tracing, seq: number, parent: string): void {
+    active.woken(this.roomId, seq, parent);
+    const name = `receive ${roomTopic(this.roomId)}`;
+    void active.span({ name, kind: 'consumer', parent }, () => this.onWakeUp(seq));
   }
 
   /**
@@ -120,12 +140,14 @@ export class RoomFeed implements Feed {
     if (found === undefined) {
       for (const subscription of [...this.subscriptions]) subscription.end(notFound('The room'));
     } else if (found.seq < asked.seq || (found.seq === asked.seq && found.tag !== asked.tag)) {
+      counts.gaps.lost_commits += 1;
       this.deps.logger.error({ roomId: this.roomId, found, asked }, 'the room log lost commits');
       this.ring = [];
       this.pages.clear();
       this.head = found;
       for (const subscription of [...this.subscriptions]) subscription.end(cursorExpired(this.cursor()));
     } else if (this.head !== undefined && found.seq > this.head.seq) {
+      counts.wakeUpsMissed += found.seq - this.head.seq;
       void this.catchUp();
     }
   }
@@ -148,6 +170,7 @@ export class RoomFeed implements Feed {
       while (await this.readPage());
     } catch (error) {
       if (error instanceof ParleyError && error.code === 'CURSOR_EXPIRED') {
+        counts.gaps.hole += 1;
         this.deps.logger.error({ roomId: this.roomId, head: this.head }, 'the room log has a hole');
         for (const subscription of [...this.subscriptions]) subscription.end(cursorExpired(this.cursor()));
       } else {
@@ -172,6 +195,7 @@ export class RoomFeed implements Feed {
   private append(rows: readonly RoomEventRow[]): void {
     const last = rows.at(-1);
     if (last === undefined) return;
+    counts.events += rows.length;
     this.ring.push(...rows);
     if (this.ring.length > RING) this.ring.splice(0, this.ring.length - RING);
     this.head = { seq: last.seq, tag: last.tag };

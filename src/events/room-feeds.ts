@@ -22,6 +22,11 @@ export class RoomFeeds {
     this.timer.unref();
   }
 
+  /** Rooms with subscribers here. */
+  get size(): number {
+    return this.feeds.size;
+  }
+
   /** Subscribes to a room; the caller checks the right, then calls `start`, and at last `close`. */
   subscribe(roomId: string, userId: string): FeedSubscription {
     let feed = this.feeds.get(roomId);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Database } from '../db/database.js';
 import { badInput, ParleyError } from '../errors.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
@@ -50,6 +51,22 @@ export async function takeIn<T>(
   file: ArrivedFile,
   work: (stored: StoredFile) => Promise<Decided<T>>,
 ): Promise<T> {
+  counts.uploadsStarted += 1;
+  try {
+    const value = await underLease(deps, file, work);
+    counts.uploadsStored += 1;
+    return value;
+  } catch (error) {
+    countFailure(error);
+    throw error;
+  }
+}
+
+async function underLease<T>(
+  deps: UploadDeps,
+  file: ArrivedFile,
+  work: (stored: StoredFile) => Promise<Decided<T>>,
+): Promise<T> {
   const lease = await UploadLease.take(deps.db);
   const { storageKey } = lease;
   let kept = false;
@@ -65,6 +82,14 @@ export async function takeIn<T>(
     lease.release();
     if (!kept) await discard(deps, storageKey);
   }
+}
+
+function countFailure(error: unknown): void {
+  const code = error instanceof ParleyError ? error.code : undefined;
+  const refused = code === undefined ? undefined : counts.uploadsRefused[code];
+  if (code === 'UPLOAD_INCOMPLETE') counts.uploadsAborted += 1;
+  else if (code === undefined || refused === undefined) counts.uploadsFailed += 1;
+  else counts.uploadsRefused[code] = refused + 1;
 }
 
 /**
@@ -100,6 +125,7 @@ class Intake {
     let held: Uint8Array[] | undefined = [];
     for await (const chunk of this.file.bytes) {
       this.size += chunk.length;
+      counts.uploadBytes += chunk.length;
       if (this.size > this.limits.maxBytes) throw tooLarge(this.limits.maxBytes);
       this.hash.update(chunk);
       if (held === undefined) {

@@ -1,6 +1,7 @@
 import DataLoader from 'dataloader';
 import { unauthenticated } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
+import type { Operation } from '../observability/operations.js';
 import type { Authentication, Viewer } from '../viewer.js';
 import type { PageCursors } from './page-cursor.js';
 
@@ -20,6 +21,10 @@ export interface ContextParts {
   readonly cursors: PageCursors;
   readonly logger: Logger;
   readonly requestId: string;
+  /** `performance.now()` when the request had arrived. */
+  readonly startedAt: number;
+  /** W3C `traceparent` of an operation on a socket; over HTTP it is a header, which the server has read. */
+  readonly traceparent?: string | undefined;
   /** Where a client that comes back says it stopped: the event cursor of `Last-Event-ID` (SSE). */
   readonly lastEventId: string | undefined;
   /** The socket that the request came over; undefined over HTTP. */
@@ -32,6 +37,8 @@ export interface ContextParts {
 export class Context {
   /** Identity of what loaders may remember. Replaced when something was written. */
   cache: object = {};
+  /** What is asked for, once it is known to be valid. */
+  operation: Operation | undefined;
 
   constructor(protected readonly parts: ContextParts) {}
 
@@ -46,6 +53,12 @@ export class Context {
   }
   get requestId(): string {
     return this.parts.requestId;
+  }
+  get startedAt(): number {
+    return this.parts.startedAt;
+  }
+  get traceparent(): string | undefined {
+    return this.parts.traceparent;
   }
   get address(): string {
     return this.parts.address;
@@ -98,8 +111,9 @@ export class Context {
  * not say so (needs-viewer.ts) fails instead of showing one what is another's.
  */
 class SharedContext extends Context {
-  constructor({ services, cursors, logger, requestId }: ContextParts) {
+  constructor({ services, cursors, logger, requestId, startedAt }: ContextParts) {
     super({
+      startedAt,
       services,
       cursors,
       logger,

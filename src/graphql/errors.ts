@@ -2,6 +2,7 @@ import { InputValidationError } from '@pothos/plugin-validation';
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
 import { isOutage } from '../db/outage.js';
 import { ParleyError, type ErrorCode, type ErrorDetails } from '../errors.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 
 /**
@@ -23,6 +24,7 @@ function toClientError(error: unknown, requestId: string, logger: Logger): Graph
   if (error instanceof GraphQLError && made.has(error)) return error;
   const shown = mapped(error, requestId, logger);
   made.add(shown);
+  counts.errors[shown.extensions['code'] as ErrorCode] += 1;
   return shown;
 }
 

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import type { Logger } from '../observability/logger.js';
 
 /** What a process needs, by name, each answering or rejecting. */
 export type HealthChecks = Readonly<Record<string, () => Promise<unknown>>>;
@@ -11,33 +12,49 @@ export function answerLive(res: ServerResponse): void {
   answer(res, 200, { status: 'ok' });
 }
 
-/** `/readyz`: everything that requests need answers, each by name; 503 otherwise. */
-export async function answerReady(
-  res: ServerResponse,
-  checks: HealthChecks,
-  stopping: boolean,
-): Promise<void> {
-  const entries = await Promise.all(
-    Object.entries(checks).map(
-      async ([name, check]) => [name, (await answers(check)) ? 'ok' : 'down'] as const,
-    ),
-  );
-  const ready = !stopping && entries.every(([, state]) => state === 'ok');
-  answer(res, ready ? 200 : 503, {
-    status: stopping ? 'stopping' : ready ? 'ok' : 'down',
-    ...Object.fromEntries(entries),
-  });
+/** `/readyz`: whether everything that requests need answers. What changes is logged, with the reason, which no client is told. */
+export class Readiness {
+  private readonly down = new Set<string>();
+
+  constructor(
+    private readonly checks: HealthChecks,
+    private readonly logger: Logger,
+  ) {}
+
+  /** Each check by name, `ok` or `down`; 503 where one is down or the server is `stopping`. */
+  async answer(res: ServerResponse, stopping: boolean): Promise<void> {
+    const entries = await Promise.all(
+      Object.entries(this.checks).map(
+        async ([name, check]) => [name, (await this.passes(name, check)) ? 'ok' : 'down'] as const,
+      ),
+    );
+    const ready = !stopping && entries.every(([, state]) => state === 'ok');
+    answer(res, ready ? 200 : 503, {
+      status: stopping ? 'stopping' : ready ? 'ok' : 'down',
+      ...Object.fromEntries(entries),
+    });
+  }
+
+  private async passes(name: string, check: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await inTime(check);
+      if (this.down.delete(name)) this.logger.info({ check: name }, 'ready again');
+      return true;
+    } catch (err) {
+      if (!this.down.has(name)) this.logger.warn({ check: name, err }, 'not ready');
+      this.down.add(name);
+      return false;
+    }
+  }
 }
 
-async function answers(check: () => Promise<unknown>): Promise<boolean> {
+async function inTime(check: () => Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, CHECK_MS, false);
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS);
   });
   try {
-    return await Promise.race([check().then(() => true), late]);
-  } catch {
-    return false;
+    await Promise.race([check(), late]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,15 +1,16 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Authenticator } from '../accounts/authentication.js';
-import { newId } from '../db/ids.js';
 import { Context, type ContextParts } from '../graphql/context.js';
 import type { Logger } from '../observability/logger.js';
+import { tracing, type Tracing } from '../observability/tracing.js';
 import type { Authentication } from '../viewer.js';
 import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
-import { answerLive, answerReady, type HealthChecks } from './health.js';
+import { answerLive, Readiness, type HealthChecks } from './health.js';
 import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
+import { pathOf, reportWhenDone, routeOf, type Exchange } from './request-log.js';
 
 /** Milliseconds for the headers of a request to arrive. */
 const HEADERS_MS = 30_000;
@@ -30,6 +31,7 @@ export interface HttpDeps extends PlainJsonDeps {
     authentication: Authentication,
     requestId: string,
   ) => ContextParts;
+  readonly requestIdOf: (req: IncomingMessage) => string;
   readonly health: HealthChecks;
   readonly isStopping: () => boolean;
   readonly logger: Logger;
@@ -37,6 +39,7 @@ export interface HttpDeps extends PlainJsonDeps {
 
 /** The HTTP server: who answers what. */
 export function createHttpServer(deps: HttpDeps): Server {
+  const readiness = new Readiness(deps.health, deps.logger);
   const server = createServer(
     {
       headersTimeout: HEADERS_MS,
@@ -46,11 +49,13 @@ export function createHttpServer(deps: HttpDeps): Server {
       noDelay: true,
     },
     (req, res) => {
-      const requestId = newId();
+      const requestId = deps.requestIdOf(req);
+      const exchange: Exchange = { req, res, requestId, parley: undefined };
       res.setHeader('x-request-id', requestId);
-      logWhenDone(deps.logger, req, res, requestId);
+      reportWhenDone(deps.logger, exchange);
       limitBodyTime(req, res);
-      answer(deps, req, res, requestId).catch((err: unknown) => {
+      const answering = (): Promise<void> => answer(deps, readiness, exchange);
+      (tracing === undefined ? answering() : inSpan(tracing, exchange, answering)).catch((err: unknown) => {
         deps.logger.error({ err, requestId }, 'request failed');
         if (res.headersSent) res.destroy();
         else
@@ -68,17 +73,13 @@ export function createHttpServer(deps: HttpDeps): Server {
   return server;
 }
 
-async function answer(
-  deps: HttpDeps,
-  req: IncomingMessage,
-  res: ServerResponse,
-  requestId: string,
-): Promise<void> {
+async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange): Promise<void> {
+  const { req, res, requestId } = exchange;
   const path = pathOf(req);
   if (path === '/livez') {
     answerLive(res);
   } else if (path === '/readyz') {
-    await answerReady(res, deps.health, deps.isStopping());
+    await readiness.answer(res, deps.isStopping());
   } else if (path === '/graphql') {
     if (deps.graphiql.wants(req)) {
       await deps.graphiql.handle(req, res);
@@ -91,6 +92,7 @@ async function answer(
     }
     const authentication = await authenticate(deps.authenticator, req);
     const parley = new Context(deps.contextParts(req, authentication, requestId));
+    exchange.parley = parley;
     if (!(await answerPlainJson(deps, req, res, parley))) await deps.yoga(req, res, { parley });
   } else if (path === '/') {
     res.writeHead(307, { location: '/graphql' }).end();
@@ -107,8 +109,6 @@ function authenticate(authenticator: Authenticator, req: IncomingMessage): Promi
   }
   return authenticator.fromHeader(req.headers.authorization);
 }
-
-const pathOf = (req: IncomingMessage): string => (req.url ?? '/').split('?', 1)[0] ?? '/';
 
 /**
  * An upload may take as long as it likes while its bytes flow; anything else is short. It is answered, since a proxy would take a
@@ -133,21 +133,22 @@ function limitBodyTime(req: IncomingMessage, res: ServerResponse): void {
   });
 }
 
-/** One line a request, without its query string: that may hold a token or a signature. */
-function logWhenDone(logger: Logger, req: IncomingMessage, res: ServerResponse, requestId: string): void {
-  const start = process.hrtime.bigint();
-  res.once('close', () => {
-    const ms = Number(process.hrtime.bigint() - start) / 1e6;
-    logger.info(
-      {
-        requestId,
-        method: req.method,
-        path: pathOf(req),
-        status: res.statusCode,
-        ms,
-        aborted: !res.writableEnded,
-      },
-      'request',
-    );
-  });
+/** Answers in a span of the trace that the client names, or of one that begins here. */
+const inSpan = (active: Tracing, { req, res }: Exchange, answering: () => Promise<void>): Promise<void> =>
+  active.span(
+    {
+      name: `${req.method ?? ''} ${routeOf(pathOf(req))}`,
+      kind: 'server',
+      attributes: { 'http.request.method': req.method, 'http.route': routeOf(pathOf(req)) },
+      parent: headerOf(req, 'traceparent'),
+    },
+    async (note) => {
+      await answering();
+      note({ 'http.response.status_code': res.statusCode });
+    },
+  );
+
+function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
 }

@@ -3,6 +3,7 @@ import type { Plugin } from 'graphql-yoga';
 import type { LiveConnections } from '../live/connections.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { liveEventsOf } from '../live/live-events.js';
+import { observeOperation } from '../observability/operations.js';
 import { takesEventStream } from './accept.js';
 import { SseStream } from './sse-stream.js';
 
@@ -31,6 +32,8 @@ export function useSse(connections: LiveConnections): Plugin<object, TransportCo
       hook.setResultProcessor((_result, fetchApi) => {
         const stream = new SseStream(events, res, parley);
         connections.add(stream);
+        if (parley.operation !== undefined)
+          observeOperation(parley.operation, 'sse', performance.now() - parley.startedAt);
         stream.once('close', () => connections.delete(stream));
         res.once('close', () => stream.destroy());
         return new fetchApi.Response(stream as unknown as BodyInit, {

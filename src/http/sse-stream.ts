@@ -7,6 +7,7 @@ import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
 import { callAt } from '../live/long-timer.js';
 import type { Answer, Batch, LiveSink } from '../live/sink.js';
+import { counts } from '../observability/counts.js';
 import type { Viewer } from '../viewer.js';
 
 /** A comment is sent this often, so that proxies and clients see a quiet stream alive. */
@@ -44,6 +45,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     this.pinging.unref();
     // Some browsers show no open stream before its first bytes.
     this.push(':\n\n');
+    counts.subscribers.sse += 1;
     this.stop = events.attach(this);
   }
 
@@ -91,6 +93,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    counts.subscribers.sse -= 1;
     clearInterval(this.pinging);
     this.stopExpiry?.();
     this.stop();
@@ -107,7 +110,10 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private ping(): void {
     // Whoever has not taken what is there gets nothing on top of it.
     if (this.wanted) this.give(':\n\n');
-    else if (Date.now() - this.fullSince > STALLED_MS) this.cut();
+    else if (Date.now() - this.fullSince > STALLED_MS) {
+      counts.cut.sse_slow += 1;
+      this.cut();
+    }
   }
 
   private cut(): void {

@@ -3,12 +3,14 @@ import { isOutage } from '../db/outage.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import type { Context } from '../graphql/context.js';
 import { rootCause, toClientErrors } from '../graphql/errors.js';
+import { counts } from '../observability/counts.js';
 import type { Answer } from './sink.js';
 
 export type LiveArgs = Omit<ExecutionArgs, 'contextValue'> & { readonly contextValue: Context };
 
 /** Executes one event. Throws LiveEnd when it cannot be shown: it must not be passed over. */
 export async function executeEvent(args: LiveArgs, event: unknown): Promise<ExecutionResult> {
+  counts.executions += 1;
   const result = await execute({ ...args, rootValue: event });
   if (result.errors !== undefined && (result.data == null || result.errors.some(isTransient)))
     throw new LiveEnd(result.errors);

@@ -11,6 +11,7 @@ import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../graphql/context.js';
 import { executeOperation } from '../execution/execute.js';
 import { tooCostly } from '../graphql/cost.js';
+import { tracing } from '../observability/tracing.js';
 import { LiveEvents } from './live-events.js';
 
 /** What the transports hand to yoga with each request. */
@@ -20,6 +21,9 @@ export interface TransportContext {
 
 /** What one does with a token that has run out. */
 const WITHOUT_TOKEN = new Set(['signUp', 'signIn', 'refreshSession', 'signOut', '__typename']);
+
+/** Letters of an operation's name that are remembered: it goes into logs and traces, and a client may send a long one. */
+const MAX_NAME = 128;
 
 /**
  * How operations are executed, whatever transport they came by: with our own context, refused as a whole when the token that
@@ -33,6 +37,7 @@ export function useExecution(): Plugin<TransportContext> {
     },
     onSubscribe({ setSubscribeFn, setResultAndStopExecution, args }) {
       const context = contextOf(args);
+      note(context, args);
       const refusal = refused(context, args);
       if (refusal !== undefined) {
         setResultAndStopExecution(refusal);
@@ -40,7 +45,7 @@ export function useExecution(): Plugin<TransportContext> {
       }
       setSubscribeFn(async (given: ExecutionArgs) => {
         const live = { ...given, contextValue: context };
-        const source = await createSourceEventStream(live);
+        const source = await inSpan(context, () => createSourceEventStream(live));
         return Symbol.asyncIterator in source ? new LiveEvents(source, live) : source;
       });
     },
@@ -52,10 +57,41 @@ export function executeFor(
   context: Context,
   args: Omit<ExecutionArgs, 'contextValue'>,
 ): ExecutionResult | Promise<ExecutionResult> {
-  return refused(context, args) ?? executeOperation({ ...args, contextValue: context });
+  note(context, args);
+  return (
+    refused(context, args) ?? inSpan(context, () => executeOperation({ ...args, contextValue: context }))
+  );
 }
 
 const contextOf = (args: ExecutionArgs): Context => (args.contextValue as TransportContext).parley;
+
+/** Remembers what is asked for, for whoever reports on the request. */
+function note(
+  context: Context,
+  { document, operationName }: Pick<ExecutionArgs, 'document' | 'operationName'>,
+): void {
+  const operation = getOperationAST(document, operationName);
+  if (operation != null)
+    context.operation = { name: operation.name?.value.slice(0, MAX_NAME), kind: operation.operation };
+}
+
+/** Runs an operation in a span: of its request over HTTP; on a socket, of the trace that the client names. */
+function inSpan<Result extends object>(
+  { operation, traceparent, socket }: Context,
+  run: () => Result | Promise<Result>,
+): Result | Promise<Result> {
+  if (tracing === undefined || operation === undefined) return run();
+  const { name, kind } = operation;
+  return tracing.span(
+    {
+      name: name === undefined ? kind : `${kind} ${name}`,
+      attributes: { 'graphql.operation.type': kind, 'graphql.operation.name': name },
+      ...(socket === undefined ? {} : { kind: 'server', parent: traceparent }),
+    },
+    run,
+    (result: object) => 'errors' in result && result.errors !== undefined,
+  );
+}
 
 /**
  * A request with a bad token is refused whole: answered as if signed out, its nulls would look like rooms that are gone. Only

@@ -1,4 +1,5 @@
 import type { LogHead } from '../events/event-log.js';
+import { counts } from '../observability/counts.js';
 import type { RoomWatch } from '../rooms/room-watch.js';
 import type { LiveGroup } from './group.js';
 import { batches, type LiveSink } from './sink.js';
@@ -21,6 +22,7 @@ export class GroupMember {
     private readonly onStop: () => void,
   ) {
     group.add(this);
+    if (!watch.isCaughtUp) counts.catchUps.begun_behind += 1;
     watch.onEnd((error) => this.end(error));
     this.readOn();
   }
@@ -64,6 +66,7 @@ export class GroupMember {
         while (!this.sink.isReady && !this.isOver()) await this.sink.ready();
         if (this.isOver()) return;
         this.sink.send(batch);
+        counts.deliveries += batch.answers.length;
       }
     }
   }

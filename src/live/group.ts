@@ -4,6 +4,8 @@ import type { LogHead } from '../events/event-log.js';
 import type { Feed } from '../events/feed-subscription.js';
 import { checkpointAt, CHECKPOINT_MS, toldOf, type RoomEvent } from '../rooms/room-watch.js';
 import type { Context } from '../graphql/context.js';
+import { counts } from '../observability/counts.js';
+import { tracing } from '../observability/tracing.js';
 import { answerTo, type LiveArgs } from './answers.js';
 import type { GroupMember } from './group-member.js';
 import { batches, type Answer } from './sink.js';
@@ -149,6 +151,12 @@ export class LiveGroup {
         const answers = await this.answers(told);
         const begun = performance.now();
         this.push(rows, told, answers);
+        tracing?.delivered(
+          feed.roomId,
+          told.map(({ seq }) => seq),
+          this.live.size,
+          begun,
+        );
         await pauseOf(performance.now() - begun);
       }
     } catch (error) {
@@ -181,8 +189,10 @@ export class LiveGroup {
         } else {
           member.moveTo(before);
           leaving.push(member);
+          counts.catchUps.slow += 1;
         }
       }
+      counts.deliveries += (this.live.size - leaving.length) * batch.answers.length;
       for (const member of leaving) {
         this.live.delete(member);
         member.readOn();

@@ -2,6 +2,7 @@ import type { Feed } from '../events/feed-subscription.js';
 import { ParleyError } from '../errors.js';
 import type { Context } from '../graphql/context.js';
 import { limits } from '../graphql/limits.js';
+import { counts } from '../observability/counts.js';
 import type { RoomWatch } from '../rooms/room-watch.js';
 import type { LiveArgs } from './answers.js';
 import { GroupMember } from './group-member.js';
@@ -76,8 +77,12 @@ function open(
     only: watch.only,
     tellsCheckpoints: watch.tellsCheckpoints,
     showsRoom,
-    onEmpty: () => room.groups.delete(name),
+    onEmpty: () => {
+      counts.groups -= 1;
+      room.groups.delete(name);
+    },
   });
+  counts.groups += 1;
   room.groups.set(name, group);
   return group;
 }

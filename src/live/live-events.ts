@@ -1,5 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import type { Context } from '../graphql/context.js';
+import { counts } from '../observability/counts.js';
 import { RoomWatch } from '../rooms/room-watch.js';
 import { executeEvent, type LiveArgs } from './answers.js';
 import { follow } from './groups.js';
@@ -58,6 +59,7 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
       const batch = await answer(event.value as object);
       if (this.isOver()) return;
       sink.send(batch);
+      counts.deliveries += 1;
     }
   }
 

@@ -2,6 +2,7 @@ import type { Database } from '../db/database.js';
 import { isOutage } from '../db/outage.js';
 import { ParleyError } from '../errors.js';
 import type { Bus } from '../events/bus.js';
+import { tracing, type SpanOptions } from '../observability/tracing.js';
 import { postBatch, type Posted } from './post-batch.js';
 import type { Post } from './post-decisions.js';
 
@@ -12,6 +13,8 @@ interface Waiting {
   readonly post: Post;
   readonly resolve: (posted: Posted) => void;
   readonly reject: (reason: unknown) => void;
+  /** The trace that it is part of; while tracing is on. */
+  readonly traceparent: string | undefined;
 }
 
 /** The posts of one room while a batch of it is under way. */
@@ -34,7 +37,7 @@ export class Posting {
   post(post: Post): Promise<Posted> {
     const { roomId } = post.input;
     return new Promise((resolve, reject) => {
-      const waiting = { post, resolve, reject };
+      const waiting = { post, resolve, reject, traceparent: tracing?.current() };
       const line = this.lines.get(roomId);
       if (line !== undefined) {
         line.waiting.push(waiting);
@@ -67,7 +70,8 @@ export class Posting {
   private async write(roomId: string, line: Line, batch: readonly Waiting[]): Promise<void> {
     try {
       const posts = batch.map(({ post }) => post);
-      const { outcomes, locked } = await postBatch(this.deps, roomId, posts, line.locked);
+      const post = () => postBatch(this.deps, roomId, posts, line.locked);
+      const { outcomes, locked } = await (tracing === undefined ? post() : tracing.span(spanOf(batch), post));
       line.locked = locked;
       for (const [i, { resolve, reject }] of batch.entries()) {
         const outcome = outcomes[i];
@@ -83,3 +87,10 @@ export class Posting {
     }
   }
 }
+
+/** In the trace of the first, for the others as well. */
+const spanOf = ([first, ...others]: readonly Waiting[]): SpanOptions => ({
+  name: 'post batch',
+  parent: first?.traceparent,
+  links: others.map(({ traceparent }) => traceparent),
+});

@@ -107,6 +107,10 @@ export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
   get seq(): number {
     return this.place.seq;
   }
+  /** Whether every event that has happened was taken. */
+  get isCaughtUp(): boolean {
+    return this.subscription.caughtUp;
+  }
   /** Whether something is to be taken still, or told, before all that was missed is. */
   get hasMore(): boolean {
     return !this.subscription.caughtUp || (this.tellsCheckpoints && !this.toldEnd);

@@ -1,5 +1,6 @@
 import type { Batch, LiveSink } from '../live/sink.js';
 import type { LiveEvents } from '../live/live-events.js';
+import { counts } from '../observability/counts.js';
 import type { Lane } from './lane.js';
 
 /**
@@ -18,6 +19,7 @@ export class SocketOperation implements LiveSink, AsyncIterableIterator<never> {
     id: string,
   ) {
     this.jsonId = JSON.stringify(id).slice(1, -1);
+    counts.subscribers.ws += 1;
     this.stop = events.attach(this);
   }
 
@@ -34,7 +36,9 @@ export class SocketOperation implements LiveSink, AsyncIterableIterator<never> {
   }
 
   end(error?: unknown): void {
-    this.ended ??= error === undefined ? {} : { error };
+    if (this.ended !== undefined) return;
+    this.ended = error === undefined ? {} : { error };
+    counts.subscribers.ws -= 1;
     this.wake?.();
   }
 

@@ -24,9 +24,11 @@ import type { Enveloped } from '../live/enveloped.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { LiveEnd } from '../live/answers.js';
 import { liveEventsOf } from '../live/live-events.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
 import { CLOSE } from './close-codes.js';
+import { SocketLog } from './socket-log.js';
 import { LiveSocket, type SocketExtra } from './socket.js';
 
 /** Messages shorter than this are not worth compressing. */
@@ -38,6 +40,7 @@ export interface SocketServerDeps {
   readonly authenticator: Authenticator;
   readonly connections: LiveConnections;
   readonly logger: Logger;
+  readonly requestIdOf: (request: IncomingMessage) => string;
   readonly limits: Config['sockets'];
   /** What a context needs beside who is asking. */
   readonly contextParts: (request: IncomingMessage, authentication: Authentication) => ContextParts;
@@ -63,21 +66,30 @@ export class SocketServer {
     this.core = this.makeCore();
   }
 
+  /** Sockets that are open now. */
+  get size(): number {
+    return this.server.clients.size;
+  }
+
   /** Takes over an HTTP connection that asked for a WebSocket. */
   upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
     // The server speaks no TLS, so what it hands over is a socket.
     if (!(connection instanceof Socket)) throw new Error('a WebSocket needs a connection of its own');
     this.server.handleUpgrade(request, connection, head, (ws) => {
       if (this.server.clients.size > this.deps.limits.limit) {
+        counts.socketsRefused += 1;
         // Whatever else it does meanwhile ends with it.
         ws.on('error', () => undefined);
         ws.close(CLOSE.TRY_LATER.code, CLOSE.TRY_LATER.reason);
         return;
       }
+      counts.socketsOpened += 1;
       const socket = new LiveSocket(ws, connection, this.deps.logger);
       this.deps.connections.add(socket);
-      socket.open(this.core, request, () => {
+      const log = new SocketLog(this.deps.logger, this.deps.requestIdOf(request), connection);
+      socket.open(this.core, { request, socket, log }, (code) => {
         this.deps.connections.delete(socket);
+        log.closed(socket, code);
       });
     });
   }
@@ -103,8 +115,11 @@ export class SocketServer {
         return this.deps.connections.isLive(viewer);
       },
 
-      onSubscribe: async ({ subscriptions, extra }, id, payload) => {
-        const context = this.context(extra);
+      onSubscribe: async ({ subscriptions, extra, connectionParams }, id, payload) => {
+        const context = this.context(
+          extra,
+          traceparentOf(payload.extensions) ?? traceparentOf(connectionParams),
+        );
         if (Object.keys(subscriptions).length > limits.socketOperations) {
           const message = `A socket carries ${String(limits.socketOperations)} operations at once.`;
           return toClientErrors(
@@ -134,8 +149,10 @@ export class SocketServer {
       },
 
       // A subscription that cannot begin is told why by `error`, like one that ends.
-      onOperation: (_ctx, _id, _payload, args, result) =>
-        isRefusedSubscription(args, result) ? failing(result.errors ?? []) : undefined,
+      onOperation: ({ extra }, _id, _payload, args, result) => {
+        extra.log.operated(enveloped(args).context);
+        return isRefusedSubscription(args, result) ? failing(result.errors ?? []) : undefined;
+      },
 
       onNext: ({ extra }, _id, _payload, _args, { errors, ...rest }) => {
         if (errors === undefined) return undefined;
@@ -182,13 +199,14 @@ export class SocketServer {
     return new Date(viewer.tokenExpiresAt);
   }
 
-  private context({ request, socket }: SocketExtra): Context {
+  private context({ request, socket }: SocketExtra, traceparent?: string): Context {
     const { viewer } = socket;
     return new Context({
       ...this.deps.contextParts(
         request,
         viewer === undefined ? { kind: 'none' } : { kind: 'viewer', viewer },
       ),
+      traceparent,
       // A socket that comes back says in `after` where it stopped.
       lastEventId: undefined,
       socket: { renew: (accessToken) => this.renew(socket, accessToken) },
@@ -212,6 +230,12 @@ function isRefusedSubscription(args: ExecutionArgs, result: unknown): result is 
     typeof result === 'object' &&
     !(Symbol.asyncIterator in result)
   );
+}
+
+/** The `traceparent` that a client names, for one operation or for all of its socket. */
+function traceparentOf(fields: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
+  const value = fields?.['traceparent'];
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** A subscription that fails at once. */

@@ -6,11 +6,13 @@ import { isOutage } from '../db/outage.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
 import { callAt } from '../live/long-timer.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
 import { CLOSE, type Close } from './close-codes.js';
 import { Lane } from './lane.js';
 import { SocketOperation } from './operation.js';
+import type { SocketLog } from './socket-log.js';
 
 /** Between pings; one that is not answered before the next ends the socket. */
 const PING_MS = 12_000;
@@ -31,6 +33,7 @@ const FROM_SERVER: ReadonlySet<unknown> = new Set(['connection_ack', 'next', 'er
 export interface SocketExtra {
   readonly request: IncomingMessage;
   readonly socket: LiveSocket;
+  readonly log: SocketLog;
 }
 
 interface Operation {
@@ -80,8 +83,8 @@ export class LiveSocket implements LiveConnection {
     });
   }
 
-  /** Opens the protocol on the socket. Calls `onClose` when it is gone. */
-  open(core: Server<SocketExtra>, request: IncomingMessage, onClose: () => void): void {
+  /** Opens the protocol on the socket. Calls `onClose` with the code that it was closed with when it is gone. */
+  open(core: Server<SocketExtra>, extra: SocketExtra, onClose: (code: number) => void): void {
     const closed = core.opened(
       {
         protocol: this.ws.protocol,
@@ -93,7 +96,7 @@ export class LiveSocket implements LiveConnection {
           this.receive = receive;
         },
       },
-      { request, socket: this },
+      extra,
     );
     this.ws.on('message', (data, isBinary) => {
       // The protocol is JSON text; what a binary frame holds is not looked at.
@@ -102,7 +105,7 @@ export class LiveSocket implements LiveConnection {
     this.ws.once('close', (code, reason) => {
       clearInterval(this.pinging);
       this.stopExpiry?.();
-      onClose();
+      onClose(code);
       closed(code, reason.toString()).catch((err: unknown) => {
         this.logger.error({ err }, 'a socket did not end cleanly');
       });
@@ -201,10 +204,12 @@ export class LiveSocket implements LiveConnection {
     this.connection.setTimeout(STILL_MS);
     const stalled = this.lane.stalledFor();
     if (stalled > (isStill ? STALLED_MS : SLOW_MS)) {
+      counts.cut.ws_slow += 1;
       // The close waits behind what is not read, so the connection is cut as well.
       this.close(CLOSE.TRY_LATER);
       this.ws.terminate();
     } else if (!this.answered && this.lane.isEmpty) {
+      counts.cut.ws_silent += 1;
       this.ws.terminate();
     } else {
       // Behind what is waiting it may arrive late.

@@ -10,7 +10,13 @@ export class ServerProcess implements AsyncDisposable {
   private constructor(
     readonly url: string,
     private readonly child: ChildProcess,
+    private readonly written: { log: string },
   ) {}
+
+  /** All that it has logged so far. */
+  get log(): string {
+    return this.written.log;
+  }
 
   /** Resolves when it says that it is ready; rejects with what it wrote when it ends before. */
   static async start(place: Place, more: Record<string, string> = {}): Promise<ServerProcess> {
@@ -18,17 +24,17 @@ export class ServerProcess implements AsyncDisposable {
       env: { PATH: process.env['PATH'], ...environmentOf(place, more) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let errors = '';
-    child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+    const written = { log: '' };
+    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (written.log += chunk));
     const ready = new Promise<string>((resolve, reject) => {
       createInterface(child.stdout).on('line', (line) => {
         const url = /^parley listening on (\S+)$/.exec(line)?.[1];
         if (url !== undefined) resolve(url);
       });
-      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${errors}`)));
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${written.log}`)));
     });
     try {
-      return new ServerProcess(await within(30_000, 'the server is ready', ready), child);
+      return new ServerProcess(await within(30_000, 'the server is ready', ready), child, written);
     } catch (error) {
       child.kill('SIGKILL');
       throw error;

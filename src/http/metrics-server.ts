@@ -1,0 +1,60 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from '../observability/logger.js';
+
+export interface MetricsServerOptions {
+  /** 0 lets the system pick one. */
+  readonly port: number;
+  readonly host: string;
+  /** The metrics now, and their media type. */
+  readonly read: () => Promise<{ readonly type: string; readonly text: string }>;
+  readonly logger: Logger;
+}
+
+export interface MetricsServer {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/**
+ * `/metrics` on a port of its own, for the scraper: so that what is public and what is not is decided by addresses, and a proxy in front of the
+ * server's port cannot let it out. Rejects when the port is taken.
+ */
+export async function serveMetrics({
+  port,
+  host,
+  read,
+  logger,
+}: MetricsServerOptions): Promise<MetricsServer> {
+  const server = createServer((req, res) => {
+    if (req.url?.split('?', 1)[0] !== '/metrics' || (req.method !== 'GET' && req.method !== 'HEAD')) {
+      res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
+      return;
+    }
+    read().then(
+      ({ type, text }) => {
+        res.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' });
+        res.end(req.method === 'HEAD' ? undefined : text);
+      },
+      (err: unknown) => {
+        logger.error({ err }, 'the metrics could not be read');
+        res.writeHead(500, { 'content-type': 'application/json' }).end('{"code":"INTERNAL_SERVER_ERROR"}\n');
+      },
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  const { address, port: actual, family } = server.address() as AddressInfo;
+  const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}/metrics`;
+  logger.info({ url }, 'metrics are served');
+  return {
+    url,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

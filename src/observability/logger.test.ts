@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { createLogger } from './logger.js';
+
+const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJl';
+
+/** What is written when `log` logs. */
+function written(log: (logger: ReturnType<typeof createLogger>) => void): string {
+  let text = '';
+  log(createLogger('trace', { write: (line) => (text += line) }));
+  return text;
+}
+
+describe('A credential that is logged by mistake', () => {
+  test.each(['authorization', 'password', 'token', 'accessToken', 'refreshToken', 'cookie', 'secret'])(
+    'is cut out as %s, at the top and below it',
+    (name) => {
+      const text = written((logger) => {
+        logger.info(
+          { [name]: 'hunter2', input: { [name]: 'hunter2' }, a: { b: { [name]: 'hunter2' } } },
+          'x',
+        );
+      });
+      expect(text).not.toContain('hunter2');
+      expect(text.match(/\[redacted\]/g)).toHaveLength(3);
+    },
+  );
+
+  test('is cut out whole, whatever is in it, and leaves the line JSON', () => {
+    const text = written((logger) => {
+      logger.info({ Password: 'hun"ter\\2', after: 'stays' }, 'sent {"password": "hunter3"} by "x"');
+    });
+    expect(text).not.toMatch(/hun"|hun\\|hunter|ter\\/);
+    expect(JSON.parse(text)).toMatchObject({ Password: '[redacted]', after: 'stays' });
+    expect(JSON.parse(text).msg).toBe('sent {"password": "[redacted]"} by "x"');
+  });
+
+  test.each([
+    ['a JWT', `it was ${JWT} in the end`, JWT],
+    ['a bearer', 'authorization: Bearer abc.def_g-h==', 'abc.def'],
+    ['a token in an address', '/graphql?a=1&token=s3cr3t&b=2', 's3cr3t'],
+    ['a signature in an address', '/files/1/a.png?expires=9&signature=s3cr3t', 's3cr3t'],
+  ])('is cut out of texts and errors: %s', (_what, text, secret) => {
+    const lines = written((logger) => {
+      logger.warn({ err: new Error(text), list: [text] }, text);
+    });
+    expect(lines).not.toContain(secret);
+    expect(JSON.parse(lines)).toMatchObject({ level: 40 });
+  });
+});
+
+test('A line without credentials is left as it is', () => {
+  const text = written((logger) => {
+    logger.info({ path: '/graphql', userId: 'u' }, 'request');
+  });
+  expect(JSON.parse(text)).toMatchObject({ path: '/graphql', userId: 'u', msg: 'request' });
+});

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import type { Registry } from 'prom-client';
 import proxyAddr from 'proxy-addr';
 import { AccountsService } from './accounts/accounts.service.js';
 import { Authenticator } from './accounts/authentication.js';
@@ -9,13 +10,13 @@ import { preparePasswords } from './accounts/passwords.js';
 import { deriveKey, Tokens } from './accounts/tokens.js';
 import type { Config } from './config/config.js';
 import { readPersistedDocuments } from './config/persisted-documents.js';
-import { ConfigError } from './config/env.js';
 import { readOrMakeSecret } from './config/secret.js';
 import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
 import { Housekeeping } from './db/housekeeping.js';
 import { newId } from './db/ids.js';
 import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
+import { StartError } from './errors.js';
 import { MemoryBus } from './events/bus-memory.js';
 import { RedisBus } from './events/bus-redis.js';
 import { connectRedisCluster } from './events/redis-cluster.js';
@@ -44,7 +45,7 @@ import { createGraphQL } from './http/yoga.js';
 import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
-import { createRegistry, type Figures } from './observability/metrics.js';
+import { createRegistry, type ProcessMetrics } from './observability/metrics.js';
 import { startTracing, traced, tracing } from './observability/tracing.js';
 import { RoomsService } from './rooms/rooms.service.js';
 import { schema } from './schema.js';
@@ -65,6 +66,8 @@ export interface App extends AsyncDisposable {
   close(): void;
   /** Where its metrics are read; undefined where nobody asked for them. */
   readonly metricsUrl: string | undefined;
+  /** What it has counted, and has, for who sums it with others'. */
+  metrics(): Promise<ProcessMetrics>;
 }
 
 /** Milliseconds for requests under way to finish, and for clients to be let go, once no connections are taken. */
@@ -218,12 +221,16 @@ async function start(
   });
   const departure = new Departure(server);
   const traffic = new Traffic(server);
-  const metrics = await startMetrics(config, logger, {
-    sockets: () => sockets.size,
-    rooms: () => feeds.size,
-    traffic: () => traffic.total(),
-    pool: () => database.pool(),
-  });
+  let registry: Registry | undefined;
+  // Some of what it looks at, the event loop and the collector of garbage, it watches from its making on.
+  const registryOf = (): Registry =>
+    (registry ??= createRegistry({
+      sockets: () => sockets.size,
+      rooms: () => feeds.size,
+      traffic: () => traffic.total(),
+      pool: () => database.pool(),
+    }));
+  const metrics = await startMetrics(config, logger, registryOf);
   if (metrics !== undefined) closers.push(() => metrics.close());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -239,6 +246,7 @@ async function start(
   return {
     url,
     metricsUrl: metrics?.url,
+    metrics: () => registryOf().getMetricsAsJSON(),
     retire: (isStopping) => {
       stopping ||= isStopping;
       departure.retire();
@@ -253,19 +261,19 @@ function linkToRedis({ redisUrl, redisCluster }: Config, logger: Logger): RedisL
   return redisUrl === undefined ? undefined : connectRedis(redisUrl, logger);
 }
 
-/** Serves the metrics where the configuration says so. */
+/** Serves the metrics where the configuration says so. Throws StartError. */
 async function startMetrics(
   { metrics: { port, host } }: Config,
   logger: Logger,
-  figures: Figures,
+  registryOf: () => Registry,
 ): Promise<MetricsServer | undefined> {
   if (port === undefined) return undefined;
-  const registry = createRegistry(figures);
+  const registry = registryOf();
   const read = async () => ({ type: registry.contentType, text: await registry.metrics() });
   try {
     return await serveMetrics({ port, host, read, logger });
   } catch (error) {
-    throw new ConfigError(`METRICS_PORT: got ${port}; it cannot be listened on: ${(error as Error).message}`);
+    throw new StartError((error as Error).message);
   }
 }
 

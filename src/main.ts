@@ -1,8 +1,10 @@
 import cluster from 'node:cluster';
 import { alone } from './cluster/alone.js';
+import { serveSummedMetrics } from './cluster/metrics.js';
 import { Primary } from './cluster/primary.js';
 import { obeySignals } from './cluster/signals.js';
 import { runWorker } from './cluster/worker.js';
+import type { Config } from './config/config.js';
 import { loadConfig } from './config/env.js';
 import { isOutage } from './db/outage.js';
 import { StartError } from './errors.js';
@@ -15,17 +17,23 @@ import { createLogger } from './observability/logger.js';
 async function main(): Promise<void> {
   const config = loadConfig();
   const logger = createLogger(config.logLevel);
-  const start = async () => (await import('./app.js')).createApp(config, logger);
+  const start = async (own: Config) => (await import('./app.js')).createApp(own, logger);
 
   if (cluster.isWorker) {
-    await runWorker(start, explain, logger);
+    // Its metrics are the primary's to serve.
+    const own = { ...config, metrics: { ...config.metrics, port: undefined } };
+    await runWorker(() => start(own), explain, logger);
   } else if (config.workers > 1) {
     const primary = new Primary(config, logger);
     const url = await primary.start();
+    await serveSummedMetrics(primary.members, config.metrics, logger).catch((error: unknown) => {
+      primary.kill();
+      throw error;
+    });
     obeySignals(primary, config.drainDelayMs, logger);
     process.stdout.write(`parley listening on ${url}\n`);
   } else {
-    const app = await start();
+    const app = await start(config);
     obeySignals(alone(app, logger), config.drainDelayMs, logger);
     process.stdout.write(`parley listening on ${app.url}\n`);
   }

@@ -1,5 +1,9 @@
 import type { Worker } from 'node:cluster';
+import type { ProcessMetrics } from '../observability/metrics.js';
 import type { ToPrimary, ToWorker } from './messages.js';
+
+/** Milliseconds for a worker to say what it has counted. */
+const METRICS_MS = 2000;
 
 /** A worker as the primary sees it. */
 export class Member {
@@ -12,6 +16,8 @@ export class Member {
   /** Whether it was told to go: its end is nobody's concern. */
   isLeaving = false;
   private closed: () => void = () => undefined;
+  private counted: (metrics: ProcessMetrics | undefined) => void = () => undefined;
+  private asked: Promise<ProcessMetrics | undefined> | undefined;
 
   /**
    * `generation`: the roll that it came with. `attempt`: how many before it, in a row, have ended before their time. `bornAt`: by
@@ -28,6 +34,7 @@ export class Member {
       worker.once('exit', (code: number | null, signal: string | null) => {
         this.isServing = false;
         this.closed();
+        this.counted(undefined);
         resolve(reason ?? `a process ended with ${String(signal ?? code)}`);
       });
     });
@@ -37,6 +44,9 @@ export class Member {
           case 'ready':
             this.isServing = true;
             resolve(message.url);
+            break;
+          case 'metrics':
+            this.counted(message.metrics);
             break;
           case 'failed':
             reason = message.reason;
@@ -72,6 +82,22 @@ export class Member {
     });
     this.tell({ type: 'close' });
     await closed;
+  }
+
+  /** What it has counted; undefined when it does not serve, or is too busy to say so in time. Who asks meanwhile is answered the same. */
+  metrics(): Promise<ProcessMetrics | undefined> {
+    if (!this.isServing) return Promise.resolve(undefined);
+    this.asked ??= new Promise<ProcessMetrics | undefined>((resolve) => {
+      const late = setTimeout(resolve, METRICS_MS, undefined);
+      this.counted = (metrics) => {
+        clearTimeout(late);
+        resolve(metrics);
+      };
+      this.tell({ type: 'metrics' });
+    }).finally(() => {
+      this.asked = undefined;
+    });
+    return this.asked;
   }
 
   /** Ends it now. */

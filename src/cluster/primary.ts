@@ -20,7 +20,8 @@ const DRAIN_MS = 45_000;
  * (`roll`) by a generation that is ready before the one before it leaves.
  */
 export class Primary {
-  private readonly members = new Set<Member>();
+  /** All that have not ended. */
+  readonly members = new Set<Member>();
   /** Whose members serve: raised once those of the next one are ready. */
   private generation = 0;
   private isStopping = false;

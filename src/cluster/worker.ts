@@ -32,6 +32,9 @@ export async function runWorker(
       case 'retire':
         app.retire(message.isStopping);
         break;
+      case 'metrics':
+        void app.metrics().then((metrics) => tell({ type: 'metrics', metrics }));
+        break;
       case 'close':
         // The primary hears of this in order: first that no connection is to be handed over, then that this is so.
         app.close();

@@ -1,13 +1,13 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from '../observability/logger.js';
+import type { Metrics } from '../observability/metrics.js';
 
 export interface MetricsServerOptions {
   /** 0 lets the system pick one. */
   readonly port: number;
   readonly host: string;
-  /** The metrics now, and their media type. */
-  readonly read: () => Promise<{ readonly type: string; readonly text: string }>;
+  readonly read: () => Promise<Metrics>;
   readonly logger: Logger;
 }
 
@@ -18,7 +18,7 @@ export interface MetricsServer {
 
 /**
  * `/metrics` on a port of its own, for the scraper: so that what is public and what is not is decided by addresses, and a proxy in front of the
- * server's port cannot let it out. Rejects when the port is taken.
+ * server's port cannot let it out. Rejects when the port is taken, naming METRICS_PORT.
  */
 export async function serveMetrics({
   port,
@@ -43,7 +43,9 @@ export async function serveMetrics({
     );
   });
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error) => {
+      reject(new Error(`METRICS_PORT: got ${port}; it cannot be listened on: ${error.message}`));
+    });
     server.listen(port, host, resolve);
   });
   const { address, port: actual, family } = server.address() as AddressInfo;

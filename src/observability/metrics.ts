@@ -20,6 +20,15 @@ export interface PoolFigures {
   readonly waiting: number;
 }
 
+/** Metrics as text, and its media type. */
+export interface Metrics {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Metrics of one process, for another one to sum them. */
+export type ProcessMetrics = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
 /** A number, or one for each value of a label. */
 type Values = number | Readonly<Record<string, number | undefined>>;
 

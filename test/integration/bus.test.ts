@@ -116,7 +116,7 @@ for (const { name, skip, start } of carriers) {
       await carrier[Symbol.asyncDispose]?.();
     });
 
-    test('tells everyone who listens to a topic, in order, in a later turn, and nobody else', async () => {
+    test('tells everyone who listens to a topic, in a later turn, and nobody else', async () => {
       const { here, there } = buses;
       const [topic, another] = [aTopic(), aTopic()];
       const [first, second, other] = [vi.fn(), vi.fn(), vi.fn()];
@@ -130,8 +130,11 @@ for (const { name, skip, start } of carriers) {
       expect(first).not.toHaveBeenCalled();
       await vi.waitFor(() => expect(second).toHaveBeenCalledTimes(2), 5000);
       const both = [[{ type: 'event', seq: 1 }], [{ type: 'event', seq: 2 }]];
-      expect(first.mock.calls).toEqual(both);
-      expect(second.mock.calls).toEqual(both);
+      // In whatever order: nobody relies on one, and two nodes of a cluster may carry them.
+      for (const listener of [first, second]) {
+        expect(listener.mock.calls).toHaveLength(2);
+        expect(listener.mock.calls).toEqual(expect.arrayContaining(both));
+      }
       expect(other).not.toHaveBeenCalled();
     });
 

@@ -140,28 +140,30 @@ export class Primary {
     });
   }
 
+  /** `attempt`: how many in a row have ended before their time, this one included. */
   private async replace(member: Member, reason: string, attempt: number): Promise<void> {
     // A roll since, or the stop, has left nobody to replace.
     const isDue = (): boolean => !this.isStopping && member.generation === this.generation;
-    if (!isDue()) return;
-    const ms = Math.round(restartDelay(attempt));
-    this.logger.error(
-      { worker: member.pid, reason, ms },
-      'a process ended by itself: another one is started',
-    );
-    await pause(ms);
-    if (!isDue()) return;
-    const fresh = this.fork(this.generation, attempt);
-    try {
-      await readyInTime([fresh]);
-    } catch (error) {
-      fresh.kill();
-      await this.replace(fresh, reasonOf(error), attempt + 1);
+    let [gone, why] = [member, reason];
+    for (let attempts = attempt; isDue(); attempts += 1) {
+      const ms = Math.round(restartDelay(attempts));
+      const what = { worker: gone.pid, reason: why, ms };
+      this.logger.error(what, 'a process ended by itself: another one is started');
+      await pause(ms);
+      if (!isDue()) return;
+      const fresh = this.fork(this.generation, attempts);
+      try {
+        await readyInTime([fresh]);
+      } catch (error) {
+        fresh.kill();
+        [gone, why] = [fresh, reasonOf(error)];
+        continue;
+      }
+      if (isDue()) this.lookAfter(fresh);
+      // It belongs to a generation that has left.
+      else fresh.kill();
       return;
     }
-    if (isDue()) this.lookAfter(fresh);
-    // It belongs to a generation that has left.
-    else fresh.kill();
   }
 
   private forkAll(generation: number): Member[] {

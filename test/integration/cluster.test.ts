@@ -155,6 +155,28 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       await eventually(40_000, 'it serves again', async () => (await get(`${url}/readyz`)).status === 200);
     }, 60_000);
 
+    test('tries again until it can start another one for one that was killed', async () => {
+      const command = launch();
+      const url = await command.ready();
+      const [first, second] = await childrenOf(command.pid);
+      const idFile = join(place.dataDir, 'files', 'store-id');
+      await rename(idFile, `${idFile}-away`);
+      process.kill(first!, 'SIGKILL');
+      const failed = (): unknown[] => logged(command, 'a process ended by itself: another one is started');
+      await eventually(40_000, 'it could not start two times', () => failed().length >= 3);
+      expect(failed()[2]).toMatchObject({ reason: expect.stringContaining('it has no store id') });
+      expect((await get(`${url}/readyz`)).status).toBe(200);
+
+      await rename(`${idFile}-away`, idFile);
+      await eventually(40_000, 'two processes serve', async () => {
+        await get(`${url}/livez`);
+        const serving = new Set(logged(command, 'request').map(({ pid }) => pid));
+        serving.delete(first);
+        return serving.size === 2;
+      });
+      expect(await childrenOf(command.pid)).toContain(second);
+    }, 90_000);
+
     test('is replaced on SIGHUP while it serves: what is under way finishes, sockets are let go once', async () => {
       const command = launch();
       const url = await command.ready();

@@ -30,6 +30,7 @@ import { FileLinks } from './files/links.js';
 import { matchStore } from './files/store-id.js';
 import { DiskStorage } from './files/storage/disk.js';
 import type { ContextParts, Services } from './graphql/context.js';
+import { Executions } from './graphql/executions.js';
 import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
 import { PersistedDocuments } from './graphql/persisted-documents.js';
@@ -72,6 +73,8 @@ export interface App extends AsyncDisposable {
 
 /** Milliseconds for requests under way to finish, and for clients to be let go, once no connections are taken. */
 const DRAIN_MS = 30_000;
+/** Milliseconds for what is still being executed then, for nobody who waits. */
+const EXECUTION_MS = 5000;
 
 /**
  * Puts the parts together and starts to listen: the only wiring there is. Disposing lets clients go, waits for what is under
@@ -160,6 +163,7 @@ async function start(
     typing: new TypingService({ db, bus, feeds }),
   });
 
+  const executions = new Executions();
   const cursors = new PageCursors(deriveKey(secret, 'page cursor'));
   const trust = proxyAddr.compile([...config.trustProxy]);
   const requestIdOf = requestIds(trust);
@@ -171,6 +175,7 @@ async function start(
     authentication,
     services,
     cursors,
+    executions,
     logger,
     requestId,
     startedAt: performance.now(),
@@ -242,6 +247,7 @@ async function start(
   closers.push(async () => {
     departure.retire();
     await Promise.all([departure.drained(DRAIN_MS), connections.letGo()]);
+    await executions.idle(EXECUTION_MS);
   });
   return {
     url,

@@ -3,6 +3,7 @@ import { unauthenticated } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Operation } from '../observability/operations.js';
 import type { Authentication, Viewer } from '../viewer.js';
+import type { Executions } from './executions.js';
 import type { PageCursors } from './page-cursor.js';
 
 /** What the slices offer to resolvers. Each slice adds its own service by declaration merging. */
@@ -19,6 +20,7 @@ export interface ContextParts {
   readonly authentication: Authentication;
   readonly services: Services;
   readonly cursors: PageCursors;
+  readonly executions: Executions;
   readonly logger: Logger;
   readonly requestId: string;
   /** `performance.now()` when the request had arrived. */
@@ -47,6 +49,9 @@ export class Context {
   }
   get cursors(): PageCursors {
     return this.parts.cursors;
+  }
+  get executions(): Executions {
+    return this.parts.executions;
   }
   get logger(): Logger {
     return this.parts.logger;
@@ -111,11 +116,12 @@ export class Context {
  * not say so (needs-viewer.ts) fails instead of showing one what is another's.
  */
 class SharedContext extends Context {
-  constructor({ services, cursors, logger, requestId, startedAt }: ContextParts) {
+  constructor({ services, cursors, executions, logger, requestId, startedAt }: ContextParts) {
     super({
       startedAt,
       services,
       cursors,
+      executions,
       logger,
       requestId,
       authentication: { kind: 'none' },

@@ -11,7 +11,7 @@ export type LiveArgs = Omit<ExecutionArgs, 'contextValue'> & { readonly contextV
 /** Executes one event. Throws LiveEnd when it cannot be shown: it must not be passed over. */
 export async function executeEvent(args: LiveArgs, event: unknown): Promise<ExecutionResult> {
   counts.executions += 1;
-  const result = await execute({ ...args, rootValue: event });
+  const result = await args.contextValue.executions.track(execute({ ...args, rootValue: event }));
   if (result.errors !== undefined && (result.data == null || result.errors.some(isTransient)))
     throw new LiveEnd(result.errors);
   return result;

@@ -58,9 +58,8 @@ export function executeFor(
   args: Omit<ExecutionArgs, 'contextValue'>,
 ): ExecutionResult | Promise<ExecutionResult> {
   note(context, args);
-  return (
-    refused(context, args) ?? inSpan(context, () => executeOperation({ ...args, contextValue: context }))
-  );
+  const run = () => executeOperation({ ...args, contextValue: context });
+  return refused(context, args) ?? context.executions.track(inSpan(context, run));
 }
 
 const contextOf = (args: ExecutionArgs): Context => (args.contextValue as TransportContext).parley;

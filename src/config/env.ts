@@ -195,7 +195,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   if (env.WORKERS > 1 && (env.DATABASE_URL === undefined || redis.length === 0)) {
     const missing = env.DATABASE_URL === undefined ? 'DATABASE_URL' : 'REDIS_URL';
     throw new ConfigError(
-      `WORKERS: got "${String(env.WORKERS)}" without ${missing}; several processes share a Postgres and a Redis. Set DATABASE_URL and REDIS_URL too, or leave WORKERS out`,
+      `WORKERS: got "${String(env.WORKERS)}" without ${missing}; several processes share a Postgres and a Redis. Set DATABASE_URL, and REDIS_URL or REDIS_CLUSTER_NODES, too, or leave WORKERS out`,
     );
   }
   return {

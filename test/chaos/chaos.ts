@@ -27,6 +27,11 @@ export interface ChaosOptions {
   readonly rate: number;
   /** Wake-ups go by a Redis Cluster, and it is what things happen to. */
   readonly redisCluster?: boolean;
+  /**
+   * One server of so many processes, which are replaced again and again, and nothing else is broken. Nobody is removed either, so
+   * that each time a client comes back is counted against that.
+   */
+  readonly workers?: number;
   /** Kill process B in the end, and never start it again. */
   readonly forGood?: boolean;
   readonly log?: (line: string) => void;
@@ -45,6 +50,8 @@ export interface Outcome {
   readonly failedStarts: number;
   /** Errors that the processes logged. */
   readonly logged: ReadonlyMap<string, number>;
+  /** How often one client connected while the processes were replaced once: the most of all. */
+  readonly reconnects: number;
   /** How subscriptions ended. */
   readonly ends: ReadonlyMap<string, number>;
   /** What must not happen, in words, and how often it did. */
@@ -64,30 +71,26 @@ const CATCH_UP_MS = 60_000;
 export async function runChaos(options: ChaosOptions): Promise<Outcome> {
   const { seed, rate, log = () => undefined } = options;
   const random = new Random(seed);
-  await using cluster = await startCluster(options.redisCluster);
+  await using cluster = await startCluster(options);
   const stage = await setUp(cluster, random.fork());
   const { followers, waits, ledger } = stage;
   log(`seed ${seed}: ${followers.length} subscriptions of ${SUBSCRIBERS} clients`);
 
   const stop = new AbortController();
   const writing = stage.writers.map((writer) => writer.run(rate / WRITERS, stop.signal));
-  const shuffling = reshuffle(
-    stage.owner,
-    stage.ownerGate.url,
-    stage.people,
-    followers,
-    random.fork(),
-    stop.signal,
-  );
+  const shuffling =
+    options.workers === undefined
+      ? reshuffle(stage.owner, stage.ownerGate.url, stage.people, followers, random.fork(), stop.signal)
+      : Promise.resolve([]);
   const began = Date.now();
   const work = Promise.all([...writing, shuffling]);
-  const faults = await Promise.race([
+  const { count: faults, reconnects } = await Promise.race([
     breakThings(cluster, stage, random.fork(), options),
-    work.then(() => 0),
+    work.then(() => ({ count: 0, reconnects: 0 })),
   ]);
   if (options.forGood === true) {
     waits.begin('process killed for good');
-    await cluster.nodes[1].kill();
+    await cluster.nodes[1]!.kill();
     await pause(15_000);
   }
   stop.abort();
@@ -114,6 +117,7 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome> {
     crashes: cluster.nodes.flatMap(({ crashes }) => crashes),
     failedStarts: cluster.nodes.reduce((total, { failedStarts }) => total + failedStarts, 0),
     logged: merged(cluster.nodes.map(({ errors }) => errors)),
+    reconnects,
     ends: merged(followers.map((follower) => follower.ends)),
     oddities: merged([...followers.map((follower) => follower.oddities), ledger.oddities]),
   };
@@ -122,12 +126,13 @@ export async function runChaos(options: ChaosOptions): Promise<Outcome> {
 /** One fault after the other, each mended before the next begins, every kind in turn in an order that the seed draws. */
 async function breakThings(
   cluster: Cluster,
-  { gates, slots, waits, ledger, followers }: Stage,
+  { gates, readers, slots, waits, ledger, followers }: Stage,
   random: Random,
-  { seconds, faults = Infinity, log = () => undefined }: ChaosOptions,
-): Promise<number> {
+  { seconds, workers, faults = Infinity, log = () => undefined }: ChaosOptions,
+): Promise<{ count: number; reconnects: number }> {
+  let reconnects = 0;
   const end = Date.now() + seconds * 1000;
-  const kinds = faultsOf(cluster.redis);
+  const kinds = faultsOf(cluster);
   let round: Fault[] = [];
   let count = 0;
   await pause(2000);
@@ -135,19 +140,22 @@ async function breakThings(
     if (round.length === 0) round = random.sample(kinds, kinds.length);
     const fault = round.pop()!;
     const at = Date.now();
+    const before = readers.map(({ opened }) => opened);
     waits.begin(fault);
     await inject(fault, { cluster, gates, slots }, random);
     count += 1;
     // What it held up comes now; then some calm.
     await pause(random.between(2500, 4000));
     waits.calmDown();
+    if (workers !== undefined)
+      reconnects = Math.max(reconnects, ...readers.map(({ opened }, i) => opened - before[i]!));
     const delivered = followers.reduce((total, { seqs }) => total + seqs.length, 0);
     log(
       `${count}. ${fault}: ${Date.now() - at} ms; ${ledger.entries.length} writes, ${delivered} deliveries so far`,
     );
     await pause(random.between(0, 1500));
   }
-  return count;
+  return { count, reconnects };
 }
 
 interface Stage {
@@ -156,6 +164,8 @@ interface Stage {
   readonly people: readonly Person[];
   readonly gates: readonly Gate[];
   readonly slots: readonly number[];
+  /** Those of the clients that follow. */
+  readonly readers: readonly Gate[];
   readonly followers: readonly Follower[];
   readonly writers: readonly Writer[];
   readonly waits: Waits;
@@ -217,6 +227,7 @@ async function setUp(cluster: Cluster, random: Random): Promise<Stage> {
     }
   }
 
+  const readers = [...gates];
   const ledger = new Ledger();
   const writers: Writer[] = [];
   for (let i = 0; i < WRITERS; i += 1) {
@@ -227,7 +238,7 @@ async function setUp(cluster: Cluster, random: Random): Promise<Stage> {
     writers.push(new Writer(`writer ${i}`, person, urls, rooms, random.fork(), ledger));
   }
   const slots = rooms.map((id) => new Command('ssubscribe', [roomTopic(uuidOf(id))]).getSlot());
-  return { owner, ownerGate, people, gates, slots, followers, writers, waits, ledger };
+  return { owner, ownerGate, people, gates, readers, slots, followers, writers, waits, ledger };
 }
 
 const clientsOf = (kind: string, followers: readonly Follower[]): number =>

@@ -33,4 +33,10 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
     () => survive({ seconds: 60, faults: 3, redisCluster: true }),
     TIMEOUT_MS,
   );
+
+  test(
+    'loses nothing while its processes are replaced, and no client connects more than once for it',
+    () => survive({ seconds: 120, workers: 2, faults: 2 }),
+    TIMEOUT_MS,
+  );
 });

@@ -10,22 +10,31 @@ import { AppNode } from './node.js';
 /** What carries the wake-ups. */
 export type Carrier = RedisServer | RedisClusterServers;
 
-/** Two server processes on one Postgres, one Redis or Redis Cluster, and one folder, all of them ours to break. */
+/** What a cluster is made of: without anything said, two servers of one process each, on one Redis. */
+export interface Making {
+  readonly redisCluster?: boolean;
+  /** The processes of the one server that there is. */
+  readonly workers?: number;
+}
+
+/** Two servers, or one of several processes, on one Postgres, one Redis or Redis Cluster, and one folder, all of them ours to break. */
 export interface Cluster extends AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly redis: Carrier;
-  readonly nodes: readonly [AppNode, AppNode];
-  /** A way in for one client: to its home, or to the other one while that does not listen. */
+  readonly nodes: readonly AppNode[];
+  /** Whether they are processes of one server. */
+  readonly isOneServer: boolean;
+  /** A way in for one client: to its home, or to another one while that does not listen. */
   gate(home: number): Promise<Gate>;
 }
 
-export async function startCluster(redisCluster = false): Promise<Cluster> {
+export async function startCluster(making: Making = {}): Promise<Cluster> {
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await start(closers, close, redisCluster);
+    return await start(closers, close, making);
   } catch (error) {
     await close();
     throw error;
@@ -35,7 +44,7 @@ export async function startCluster(redisCluster = false): Promise<Cluster> {
 async function start(
   closers: (() => Promise<void>)[],
   close: () => Promise<void>,
-  redisCluster: boolean,
+  { redisCluster = false, workers }: Making,
 ): Promise<Cluster> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   closers.push(() => rm(dataDir, { recursive: true, force: true }));
@@ -52,12 +61,11 @@ async function start(
     ...('members' in redis ? { REDIS_CLUSTER_NODES: redis.nodes } : { REDIS_URL: redis.url }),
     JWT_SECRET: 'a secret that the processes of one cluster share',
     SIGN_UP_LIMIT_PER_ADDRESS: '100000',
+    WORKERS: String(workers ?? 1),
     LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',
   };
-  const nodes: [AppNode, AppNode] = [
-    new AppNode({ name: 'A', env, logFile }),
-    new AppNode({ name: 'B', env, logFile }),
-  ];
+  const names = workers === undefined ? ['A', 'B'] : ['A'];
+  const nodes = names.map((name) => new AppNode({ name, env, logFile }));
   for (const node of nodes) {
     closers.push(() => node.kill());
     await node.start();
@@ -66,8 +74,10 @@ async function start(
     postgres,
     redis,
     nodes,
+    isOneServer: workers !== undefined,
     gate: async (home) => {
-      const gate = await Gate.open(() => nodes[home % 2]!.port ?? nodes[(home + 1) % 2]!.port);
+      const at = (i: number): number | undefined => nodes[i % nodes.length]!.port;
+      const gate = await Gate.open(() => at(home) ?? at(home + 1));
       closers.push(() => gate[Symbol.asyncDispose]());
       return gate;
     },

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { eventually } from '../support/deadline.js';
 import type { RedisServer } from '../support/services/redis.js';
 import type { ClusterMember, RedisClusterServers } from '../support/services/redis-cluster.js';
-import type { Carrier, Cluster } from './cluster.js';
+import type { Cluster } from './cluster.js';
 import type { Gate } from './gate.js';
 import type { AppNode } from './node.js';
 import type { Random } from './random.js';
@@ -16,12 +16,16 @@ const OTHER_FAULTS = [
   'sockets cut',
   'clients frozen for 5 s',
 ] as const;
-export const FAULTS = [...REDIS_FAULTS, ...SHARD_FAULTS, ...OTHER_FAULTS];
+/** What happens to a server of several processes: no fault, for nobody may notice. */
+const ROLLS = ['processes replaced'] as const;
+export const FAULTS = [...REDIS_FAULTS, ...SHARD_FAULTS, ...OTHER_FAULTS, ...ROLLS];
 export type Fault = (typeof FAULTS)[number];
 
-/** What can happen to what is carried by `redis`. On a Redis Cluster that is all: the rest is the same whoever carries. */
-export const faultsOf = (redis: Carrier): readonly Fault[] =>
-  'members' in redis ? SHARD_FAULTS : [...REDIS_FAULTS, ...OTHER_FAULTS];
+/** What can happen to a cluster. On a Redis Cluster that is all to that: the rest is the same whoever carries. */
+export const faultsOf = ({ redis, isOneServer }: Cluster): readonly Fault[] => {
+  if (isOneServer) return ROLLS;
+  return 'members' in redis ? SHARD_FAULTS : [...REDIS_FAULTS, ...OTHER_FAULTS];
+};
 
 /** What faults are made of. */
 export interface Victims {
@@ -87,6 +91,9 @@ export async function inject(
       for (const gate of gates) gate.leadHome();
       break;
     }
+    case 'processes replaced':
+      await victim(cluster, random).roll();
+      break;
     case 'Postgres restarted':
       await postgres.kill();
       await pause(random.between(0, 1000));

@@ -11,6 +11,8 @@ interface Pair {
 export class Gate implements AsyncDisposable {
   private readonly pairs = new Set<Pair>();
   private frozen = false;
+  /** Connections that reached a server so far. */
+  opened = 0;
 
   private constructor(
     private readonly server: Server,
@@ -75,6 +77,7 @@ export class Gate implements AsyncDisposable {
     const inner = connect({ port, host: '127.0.0.1', noDelay: true });
     const pair = { outer, inner, port };
     this.pairs.add(pair);
+    this.opened += 1;
     outer.setNoDelay(true);
     inner.on('error', () => undefined);
     const part = (): void => {

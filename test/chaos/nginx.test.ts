@@ -233,7 +233,7 @@ describe.skipIf(skip || isMissing(services.redisServer))(
   () => {
     test('writes end once, reads are answered, and whoever follows misses nothing', async () => {
       await using cluster = await startCluster();
-      const [dying, living] = cluster.nodes;
+      const [dying, living] = [cluster.nodes[0]!, cluster.nodes[1]!];
       await using nginx = await startNginx([`127.0.0.1:${dying.port}`, `127.0.0.1:${living.port}`]);
       const random = new Random(Number(process.env['CHAOS_SEED'] ?? Math.floor(Math.random() * 1e9)));
       const person = await makePerson(nginx.url, 'ada');

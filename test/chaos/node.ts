@@ -4,6 +4,7 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
+import { childrenOf } from '../support/system.js';
 import { eventually, within } from '../support/deadline.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -15,7 +16,7 @@ export interface NodeOptions {
   readonly logFile: string;
 }
 
-/** One server process of the cluster, under a supervisor that starts it again until it is ready. */
+/** One server of the cluster, a process or several by WORKERS, under a supervisor that starts it again until it is ready. */
 export class AppNode {
   /** Where it listens; undefined while it does not. */
   port: number | undefined;
@@ -62,6 +63,17 @@ export class AppNode {
     this.expectsEnd = true;
     this.child?.send('armed');
     await within(30_000, 'a write that kills its process', this.exited);
+  }
+
+  /** Has its processes replaced, as by `kill -HUP`. Resolves when the last of them is gone. */
+  async roll(): Promise<void> {
+    const pid = this.child!.pid!;
+    const old = await childrenOf(pid);
+    this.child!.kill('SIGHUP');
+    await eventually(90_000, `${this.name} is rolled`, async () => {
+      const pids = await childrenOf(pid);
+      return pids.length === old.length && !pids.some((one) => old.includes(one));
+    });
   }
 
   /** What another process on the same folder says when it is refused. Throws when it is not. */

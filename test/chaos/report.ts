@@ -4,8 +4,9 @@ import { FAULTS } from './faults.js';
 import type { Verdict } from './verdict.js';
 
 /** What must not have happened, one line each; empty after a good run. */
-export function failures({ verdict, oddities, crashes, removals, logged }: Outcome): string[] {
+export function failures({ verdict, oddities, crashes, removals, logged, reconnects }: Outcome): string[] {
   return [
+    ...(reconnects > 1 ? [`connected more than once while processes were replaced: ${reconnects}`] : []),
     ...miscounts(verdict),
     ...[...oddities].map(([what, count]) => `${what}: ${count}`),
     ...crashes.map((crash) => `crashed: ${crash}`),
@@ -67,6 +68,7 @@ export function table(outcome: Outcome): string {
     `| of them sent twice at once | ${ledger.twins} |`,
     `| acknowledged and missing | ${verdict.writesLost} |`,
     `| written more than once | ${verdict.writesDoubled} |`,
+    `| connections of one client while processes were replaced once, at most | ${outcome.reconnects} |`,
     `| resumed subscriptions | ${[...ends.values()].reduce((total, count) => total + count, 0)} |`,
     '',
     `While nothing was wrong, half of the events arrived within ${waits.calmQuantile(0.5)} ms, 99 % within ${waits.calmQuantile(0.99)} ms.`,

@@ -4,7 +4,7 @@ import { runEmbedded } from './embedded.js';
 import { embeddedFailures, embeddedTable, failures, table } from './report.js';
 
 /**
- * `npm run chaos -- --seed 1 --seconds 120 --faults 100 --rate 24 --for-good`, the same with `--redis-cluster`, or
+ * `npm run chaos -- --seed 1 --seconds 120 --faults 100 --rate 24 --for-good`, the same with `--redis-cluster` or `--workers 2`, or
  * `npm run chaos -- --embedded 50`: prints what it does, then the report. Exit code 1 when anything was lost, doubled or out of order.
  */
 const { values } = parseArgs({
@@ -14,6 +14,7 @@ const { values } = parseArgs({
     faults: { type: 'string' },
     rate: { type: 'string', default: '24' },
     'redis-cluster': { type: 'boolean', default: false },
+    workers: { type: 'string' },
     'for-good': { type: 'boolean', default: false },
     embedded: { type: 'string' },
   },
@@ -27,6 +28,7 @@ async function runCluster(): Promise<string[]> {
     seed,
     seconds: Number(values.seconds),
     ...(values.faults !== undefined && { faults: Number(values.faults) }),
+    ...(values.workers !== undefined && { workers: Number(values.workers) }),
     rate: Number(values.rate),
     redisCluster: values['redis-cluster'],
     forGood: values['for-good'],

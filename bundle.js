@@ -20,7 +20,11 @@ await build({
     js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
   },
   // Libraries check for mistakes of a developer in every call unless they are told that there is none here.
-  define: { 'process.env.NODE_ENV': '"production"' },
+  define: {
+    'process.env.NODE_ENV': '"production"',
+    // The version is pinned, and what it warns of is the next one.
+    'process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED': '"true"',
+  },
   // These bring files that are no modules, or look for some beside themselves.
   external: ['@electric-sql/pglite', '@node-rs/argon2', '@graphql-yoga/render-graphiql', 'ioredis', 'pino'],
   sourcemap: true,

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import type { Registry } from 'prom-client';
 import proxyAddr from 'proxy-addr';
 import { AccountsService } from './accounts/accounts.service.js';
@@ -28,7 +27,7 @@ import { FilesService } from './files/files.service.js';
 import { LeaseSweeper } from './files/lease-sweeper.js';
 import { FileLinks } from './files/links.js';
 import { matchStore } from './files/store-id.js';
-import { DiskStorage } from './files/storage/disk.js';
+import { openStorage } from './files/storage/open.js';
 import type { ContextParts, Services } from './graphql/context.js';
 import { Executions } from './graphql/executions.js';
 import { limits } from './graphql/limits.js';
@@ -137,9 +136,9 @@ async function start(
   const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
-  const folder = join(config.dataDir, 'files');
-  const storage = await DiskStorage.open(folder);
-  await matchStore(db, storage, folder);
+  const { storage, folder, addressOf, close: closeStorage } = await openStorage(config);
+  closers.push(closeStorage);
+  if (folder !== undefined) await matchStore(db, storage, folder);
   const sweeper = new LeaseSweeper({ db, storage, logger });
   sweeper.start();
   closers.push(() => sweeper.stop());
@@ -209,7 +208,7 @@ async function start(
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),
-    downloads: createDownloads({ links, storage, logger, findFile: (id) => files.fileRow(id) }),
+    downloads: createDownloads({ links, storage, addressOf, logger, findFile: (id) => files.fileRow(id) }),
     upgrade: (req, socket, head) => {
       sockets.upgrade(req, socket, head);
     },

@@ -23,6 +23,8 @@ export interface Config {
     /** Media types, `type/subtype` or `type/*`, judged by content. */
     readonly allowedTypes: readonly string[];
   };
+  /** Where files lie; in `dataDir` when undefined. */
+  readonly s3: S3Place | undefined;
   /** Milliseconds that events stay in a room's log, to resume from; messages and files stay for good. */
   readonly eventRetentionMs: number;
   readonly rateLimits: {
@@ -72,6 +74,21 @@ export interface RedisClusterConfig {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
+}
+
+/** A bucket; who may use it says the environment in the way of Amazon's tools (AWS_ACCESS_KEY_ID and others). */
+export interface S3Place {
+  readonly bucket: string;
+  /** Address of a server that is not Amazon's. */
+  readonly endpoint: string | undefined;
+  /** Undefined: as AWS_REGION and the like say. */
+  readonly region: string | undefined;
+  /** What all keys begin with, perhaps nothing. */
+  readonly prefix: string;
+  /** The bucket stands in the path of addresses, not in their host. */
+  readonly pathStyle: boolean;
+  /** Downloads are sent there, instead of coming through this server. */
+  readonly redirects: boolean;
 }
 
 export interface IdentityProvider {

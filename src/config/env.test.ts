@@ -70,6 +70,14 @@ describe('The configuration', () => {
         DRAIN_DELAY: '30s',
         SOCKET_LIMIT: '500',
         SOCKET_COMPRESSION: 'true',
+        PERSISTED_ONLY: 'true',
+        PERSISTED_DOCUMENTS: '/etc/parley/documents.json',
+        S3_BUCKET: 'files',
+        S3_ENDPOINT: 'https://s3.example.com',
+        S3_REGION: 'eu-central-1',
+        S3_PREFIX: 'parley/',
+        S3_FORCE_PATH_STYLE: 'true',
+        S3_DOWNLOADS: 'redirect',
       }),
     ).toMatchObject({
       port: 0,
@@ -92,6 +100,15 @@ describe('The configuration', () => {
       workers: 4,
       drainDelayMs: 30_000,
       sockets: { limit: 500, compression: true },
+      persistedDocuments: { only: true, file: '/etc/parley/documents.json' },
+      s3: {
+        bucket: 'files',
+        endpoint: 'https://s3.example.com',
+        region: 'eu-central-1',
+        prefix: 'parley/',
+        pathStyle: true,
+        redirects: true,
+      },
     });
   });
 
@@ -115,6 +132,14 @@ describe('The configuration', () => {
       password: 'p@ss',
       tls: true,
     });
+  });
+
+  test('takes a bucket by its name alone, and a server that is not Amazon’s without a region', () => {
+    const bucket = { bucket: 'files', prefix: '', pathStyle: false, redirects: false };
+    const amazon = { ...bucket, endpoint: undefined, region: undefined };
+    expect(readConfig({ S3_BUCKET: 'files' }).s3).toEqual(amazon);
+    const other = { S3_BUCKET: 'files', S3_ENDPOINT: 'http://minio:9000' };
+    expect(readConfig(other).s3).toEqual({ ...bucket, endpoint: 'http://minio:9000', region: 'us-east-1' });
   });
 
   test.each([
@@ -147,6 +172,11 @@ describe('The configuration', () => {
     ['DRAIN_DELAY', '1m'],
     ['SOCKET_LIMIT', '0'],
     ['SOCKET_COMPRESSION', 'yes'],
+    ['PERSISTED_ONLY', '1'],
+    ['S3_ENDPOINT', 'minio:9000'],
+    ['S3_PREFIX', 'a b'],
+    ['S3_FORCE_PATH_STYLE', 'on'],
+    ['S3_DOWNLOADS', 'direct'],
   ])('refuses %s=%j in one line with what it got and what it takes', (name, value) => {
     const message = refusal({ [name]: value });
     expect(message.startsWith(`${name}: got ${JSON.stringify(value)}; it takes `)).toBe(true);
@@ -182,6 +212,8 @@ describe('The configuration', () => {
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys' }, 'JWT_ISSUER'],
     [{ JWT_JWKS_URL: 'https://identity.example.com/keys', JWT_ISSUER: 'x' }, 'JWT_AUDIENCE'],
     [{ JWT_ISSUER: 'x', JWT_AUDIENCE: 'x' }, 'JWT_JWKS_URL'],
+    [{ S3_ENDPOINT: 'https://s3.example.com' }, 'S3_ENDPOINT'],
+    [{ S3_DOWNLOADS: 'redirect' }, 'S3_DOWNLOADS'],
   ])('refuses %j, which is a contradiction, and names %s', (env, name) => {
     expect(refusal(env)).toMatch(new RegExp(`^${name}: got [^\\n]+$`));
   });

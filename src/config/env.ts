@@ -145,6 +145,15 @@ export const schema = z.object({
   SOCKET_COMPRESSION: flag.default(false),
   PERSISTED_ONLY: flag.default(false),
   PERSISTED_DOCUMENTS: z.string().optional(),
+  S3_BUCKET: z.string().optional(),
+  S3_ENDPOINT: httpUrl('the address of an S3 server such as https://s3.example.com').optional(),
+  S3_REGION: z.string().optional(),
+  S3_PREFIX: z
+    .string()
+    .regex(/^[\w!.*'()/-]*$/, 'a beginning of keys such as parley/')
+    .optional(),
+  S3_FORCE_PATH_STYLE: flag.default(false),
+  S3_DOWNLOADS: z.enum(['proxy', 'redirect'], 'proxy or redirect').default('proxy'),
 });
 
 function isProxyList(proxies: string[]): boolean {
@@ -209,6 +218,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     jwtSecret: env.JWT_SECRET,
     identityProvider: identityProvider(env),
     uploads: { maxBytes: env.UPLOAD_MAX_BYTES, allowedTypes: env.UPLOAD_ALLOWED_TYPES },
+    s3: s3(env, given),
     eventRetentionMs: env.EVENT_RETENTION,
     rateLimits: {
       signInsPerAccount: env.SIGN_IN_LIMIT_PER_ACCOUNT,
@@ -243,6 +253,23 @@ function redisCluster(nodes: readonly string[] | undefined): Config['redisCluste
     username: decodeURIComponent(first.username) || undefined,
     password: decodeURIComponent(first.password) || undefined,
     tls: first.protocol === 'rediss:',
+  };
+}
+
+function s3(env: z.infer<typeof schema>, given: NodeJS.ProcessEnv): Config['s3'] {
+  if (env.S3_BUCKET === undefined) {
+    const [name] = Object.keys(given).filter((key) => key.startsWith('S3_') && key in schema.shape);
+    if (name === undefined) return undefined;
+    throw new ConfigError(`${name}: got ${JSON.stringify(given[name])} without S3_BUCKET; they go together`);
+  }
+  return {
+    bucket: env.S3_BUCKET,
+    endpoint: env.S3_ENDPOINT,
+    // Servers other than Amazon's do not care mostly, and the one they take is this.
+    region: env.S3_REGION ?? (env.S3_ENDPOINT === undefined ? undefined : 'us-east-1'),
+    prefix: env.S3_PREFIX ?? '',
+    pathStyle: env.S3_FORCE_PATH_STYLE,
+    redirects: env.S3_DOWNLOADS === 'redirect',
   };
 }
 

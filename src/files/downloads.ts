@@ -7,11 +7,14 @@ import type { ErrorCode } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
 import type { FileLinks } from './links.js';
-import type { Storage } from './storage/storage.js';
+import type { AddressOf } from './storage/open.js';
+import type { SaidOfBytes, Storage } from './storage/storage.js';
 
 export interface DownloadDeps {
   readonly links: FileLinks;
   readonly storage: Storage;
+  /** Where clients are sent for the bytes; undefined: they come from here. */
+  readonly addressOf: AddressOf | undefined;
   readonly logger: Logger;
   /** The row, deleted or not. */
   readonly findFile: (id: string) => Promise<FileRow | undefined>;
@@ -19,6 +22,9 @@ export interface DownloadDeps {
 
 /** Milliseconds that a client may take nothing of what it asked for. */
 const IDLE_MS = 120_000;
+
+/** Seconds for which the address works that a client is sent to. It begins at once, or comes back for another. */
+const ADDRESS_SECONDS = 300;
 
 /** Shown in place where a link is opened; everything else is saved. None of these can run anything. */
 const INLINE = /^(?:image\/(?:png|jpeg|gif|webp|avif|bmp)|audio\/.+|video\/.+)$/;
@@ -38,7 +44,7 @@ const HEADERS = {
 
 /**
  * Serves signed links (links.ts): GET and HEAD of `/files/…`, with ranges and conditions. Answers at once whether the request is
- * its own. 403: no valid link, or one that has expired; 410: the file was deleted; 416: no such range; 503: database or
+ * its own. 302: to where the bytes are, where clients are sent there; 403: no valid link, or one that has expired; 410: the file was deleted; 416: no such range; 503: database or
  * storage do not answer.
  */
 export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
@@ -89,7 +95,8 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   res.setHeader('Last-Modified', lastModified);
   // Bytes never change under a link, but a deleted file must not live on in shared caches.
   const maxAge = Math.max(0, link.expires - Math.floor(Date.now() / 1000));
-  res.setHeader('Cache-Control', `private, max-age=${String(maxAge)}, immutable`);
+  const cacheControl = `private, max-age=${String(maxAge)}, immutable`;
+  res.setHeader('Cache-Control', cacheControl);
 
   // Conditions.
   if (fresh(req.headers, { etag, 'last-modified': lastModified })) {
@@ -97,14 +104,28 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     return;
   }
   const inline = INLINE.test(file.mime_type) && !link.download;
+  const said: SaidOfBytes = {
+    contentType: contentType(file.mime_type),
+    contentDisposition: contentDisposition(file.name, { type: inline ? 'inline' : 'attachment' }),
+    cacheControl,
+  };
   res.setHeader('Accept-Ranges', 'bytes');
-  res.setHeader('Content-Type', contentType(file.mime_type));
-  res.setHeader(
-    'Content-Disposition',
-    contentDisposition(file.name, { type: inline ? 'inline' : 'attachment' }),
-  );
+  res.setHeader('Content-Type', said.contentType);
+  res.setHeader('Content-Disposition', said.contentDisposition);
   if (req.method === 'HEAD') {
     res.writeHead(200, { 'Content-Length': file.size }).end();
+    return;
+  }
+
+  // Elsewhere: there ranges and further conditions are seen to.
+  if (deps.addressOf !== undefined) {
+    const address = await deps.addressOf(
+      file.storage_key,
+      said,
+      Math.max(1, Math.min(maxAge, ADDRESS_SECONDS)),
+    );
+    takeBack(res);
+    res.writeHead(302, { Location: address, 'Cache-Control': 'no-store', 'Content-Length': 0 }).end();
     return;
   }
 
@@ -139,10 +160,13 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     });
   }
   res.setTimeout(IDLE_MS, () => res.destroy());
+  // A client that goes away is no failure, and stops the reading.
+  let gone = false;
+  let broken: Error | undefined;
+  res.once('close', () => (gone = true));
+  bytes.once('error', (error) => (broken = gone ? undefined : error));
   await pipeline(bytes, res).catch((error: unknown) => {
-    // A client that goes away is no failure, and stops the reading.
-    if (!res.destroyed || (error instanceof Error && 'syscall' in error && error.syscall === 'read'))
-      throw error;
+    if (broken !== undefined || !res.destroyed) throw error;
   });
 }
 
@@ -159,10 +183,14 @@ function allowPreflight(res: ServerResponse): void {
   res.end();
 }
 
-function refuse(res: ServerResponse, status: number, code: ErrorCode, message: string): void {
-  // What was to be said of the file is taken back.
-  for (const name of ['Accept-Ranges', 'Content-Disposition', 'ETag', 'Last-Modified'])
+/** What was to be said of the file is not said. */
+function takeBack(res: ServerResponse): void {
+  for (const name of ['Accept-Ranges', 'Content-Disposition', 'Content-Type', 'ETag', 'Last-Modified'])
     res.removeHeader(name);
+}
+
+function refuse(res: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  takeBack(res);
   const body = JSON.stringify({ code, message });
   res.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',

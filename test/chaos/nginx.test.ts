@@ -11,7 +11,7 @@ import { EventStream } from '../support/event-stream.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import { ServerProcess } from '../support/process.js';
 import { isMissing, services, startNginx, type Nginx } from '../support/services.js';
-import { keptSoon, multipart, namesOnDisk, oneFile, PNG, uploadLarge } from '../support/uploads.js';
+import { keptSoon, multipart, namesStored, oneFile, PNG, uploadLarge } from '../support/uploads.js';
 import { startCluster } from './cluster.js';
 import { Follower, THIN } from './follower.js';
 import { Ledger } from './ledger.js';
@@ -54,7 +54,7 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
     await place[Symbol.asyncDispose]();
   });
 
-  const kept = { onDisk: 0, rows: 0, leases: 0 };
+  const kept = { stored: 0, rows: 0, leases: 0 };
 
   test('nginx finds nothing wrong with the file', () => {
     expect(nginx.verdict).toMatch(/syntax is ok\n.*test is successful\n$/);
@@ -120,14 +120,14 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
 
   test('an upload that a client breaks off reaches a server as such, which keeps nothing of it', async () => {
     const room = await ada.createRoom();
-    const stored = (await namesOnDisk(place)).length;
+    const stored = (await namesStored(place)).length;
     const request = await multipart(ada).head(...oneFile(room));
     await request.beginFile('file', 'x.png');
     await request.raw(Buffer.concat([PNG, randomBytes(8 * MIB)]));
-    await eventually(10_000, 'it is being stored', async () => (await namesOnDisk(place)).length > stored);
+    await eventually(10_000, 'it is being stored', async () => (await namesStored(place)).length > stored);
     await request.abort();
     await request.answer.catch(() => undefined);
-    await keptSoon(place, ada, room, { ...kept, onDisk: stored });
+    await keptSoon(place, ada, room, { ...kept, stored });
   });
 
   test('a file that is refused gets the answer of the server, not one of nginx, and that costs nobody anything', async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { stores } from '../support/object-store.js';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -33,7 +34,7 @@ const get = (url: string, headers: Record<string, string> = {}, method = 'GET'):
       .end();
   });
 
-describe('downloads', () => {
+describe.each(stores)('downloads from %s', (store) => {
   let app: App & { place: Place };
   let ada: Client;
   let roomId: string;
@@ -45,7 +46,7 @@ describe('downloads', () => {
   };
 
   beforeAll(async () => {
-    app = await startParley();
+    app = await startParley('embedded', {}, store);
     ada = await signUp(app.url);
     roomId = await ada.createRoom();
     picture = await linkTo('Über "uns".png', BYTES);
@@ -203,5 +204,104 @@ describe('downloads', () => {
     const url = String(data['uploadFile'].file.url);
     expect(url.startsWith('https://chat.example.com/files/')).toBe(true);
     expect((await get(url.replace('https://chat.example.com', elsewhere.url))).status).toBe(200);
+  });
+});
+
+describe.skipIf(!stores.includes('s3'))('downloads that are sent to the bucket', () => {
+  let app: App & { place: Place };
+  let ada: Client;
+  let picture: string;
+  let roomId: string;
+
+  beforeAll(async () => {
+    app = await startParley('embedded', { S3_DOWNLOADS: 'redirect' }, 's3');
+    ada = await signUp(app.url);
+    roomId = await ada.createRoom();
+    const { data } = await ada.upload(roomId, 'Über "uns".png', BYTES);
+    picture = data['uploadFile'].file.url;
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  /** As a client that follows, with all its headers. */
+  const follow = async (url: string, headers: Record<string, string> = {}): Promise<Got> => {
+    const { status, headers: said } = await get(url, headers);
+    expect(status).toBe(302);
+    return get(String(said.location), headers);
+  };
+
+  test('an answer names an address that works for minutes, and says nothing of the file itself', async () => {
+    const { headers, body } = await get(picture);
+    const { origin, pathname, searchParams } = new URL(String(headers.location));
+    expect(origin).toBe(app.place.env['S3_ENDPOINT']);
+    expect(pathname.startsWith(`/${app.place.env['S3_BUCKET']}/${app.place.env['S3_PREFIX']}`)).toBe(true);
+    expect(searchParams.get('X-Amz-Expires')).toBe('300');
+    expect(body.length).toBe(0);
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'access-control-allow-origin': '*',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+    });
+    for (const name of ['etag', 'content-type', 'content-disposition', 'last-modified'])
+      expect(headers).not.toHaveProperty(name);
+  });
+
+  test('the bytes come as what they are, shown or saved as the link says, kept for as long', async () => {
+    const shown = await follow(picture);
+    expect(shown.status).toBe(200);
+    expect(shown.body.equals(BYTES)).toBe(true);
+    expect(shown.headers['content-type']).toBe('image/png');
+    expect(shown.headers['content-disposition']).toBe(
+      `inline; filename="?ber \\"uns\\".png"; filename*=UTF-8''%C3%9Cber%20%22uns%22.png`,
+    );
+    expect(shown.headers['cache-control']).toMatch(/^private, max-age=(89\d|900), immutable$/);
+    const saved = await follow(`${picture}&download=1`);
+    expect(saved.headers['content-disposition']).toMatch(/^attachment/);
+    const { data } = await ada.upload(roomId, 'page.html.txt', 'just text');
+    const text = await follow(data['uploadFile'].file.url);
+    expect(text.headers['content-type']).toBe('text/plain; charset=utf-8');
+    expect(text.headers['content-disposition']).toMatch(/^attachment/);
+  });
+
+  test('what is asked for in it cannot be altered', async () => {
+    const address = String((await get(picture)).headers.location);
+    for (const altered of [
+      address.replace('inline', 'attachment'),
+      address.replace('image%2Fpng', 'text%2Fhtml'),
+      address.replace('X-Amz-Expires=300', 'X-Amz-Expires=3000'),
+    ]) {
+      expect(altered).not.toBe(address);
+      expect((await get(altered)).status).toBe(403);
+    }
+  });
+
+  test('ranges and conditions hold there: parts, none, and what one has already', async () => {
+    const part = await follow(picture, { range: 'bytes=50000-' });
+    expect([part.status, part.headers['content-range']]).toEqual([206, 'bytes 50000-99999/100000']);
+    expect(part.body.equals(BYTES.subarray(50_000))).toBe(true);
+    expect((await follow(picture, { range: 'bytes=100000-' })).status).toBe(416);
+    const { etag } = (await follow(picture)).headers;
+    expect((await follow(picture, { 'if-none-match': String(etag) })).status).toBe(304);
+  });
+
+  test('HEAD, and who has the bytes already, are answered without sending them anywhere', async () => {
+    const { status, headers } = await get(picture, {}, 'HEAD');
+    expect([status, headers['content-length'], headers['content-type']]).toEqual([
+      200,
+      '100000',
+      'image/png',
+    ]);
+    expect((await get(picture, { 'if-none-match': String(headers.etag) })).status).toBe(304);
+  });
+
+  test('a link that is not valid, or whose file was deleted, leads nowhere', async () => {
+    expect((await get(`${picture}A`)).status).toBe(403);
+    const { data } = await ada.upload(roomId, 'a.txt', 'text');
+    const { id, url } = data['uploadFile'].file;
+    const { location } = (await get(url)).headers;
+    await ada.run(`mutation ($id: ID!) { deleteFile(input: { fileId: $id }) { deletedFileId } }`, { id });
+    expect((await get(url)).status).toBe(410);
+    // Its bytes go a moment later, and with them the addresses that were given out.
+    await expect.poll(async () => (await get(String(location))).status, { timeout: 5000 }).toBe(404);
   });
 });

@@ -131,6 +131,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
       read: (...args) => storage.read(...args),
       size: (key) => storage.size(key),
       check: () => storage.check(),
+      list: () => storage.list(),
       delete: (key) => (broken && key === stuck ? Promise.reject(new Error('stuck')) : storage.delete(key)),
     };
     const sweeper = new LeaseSweeper({ db, storage: fragile, logger });

@@ -7,6 +7,7 @@ import { readConfig } from '../../src/config/env.js';
 import { connectPostgres } from '../../src/db/dialect.js';
 import { migrateToLatest } from '../../src/db/migrator.js';
 import { createLogger } from '../../src/observability/logger.js';
+import { bucketEnvironment, type Store } from './object-store.js';
 import { createDatabase, isMissing, locationOf, services } from './services.js';
 
 /** Every suite that goes through the API runs over each of these that this machine has. */
@@ -22,18 +23,20 @@ export interface Place extends AsyncDisposable {
   readonly env: Readonly<Record<string, string>>;
 }
 
-export async function makePlace(backend: Backend): Promise<Place> {
+export async function makePlace(backend: Backend, store: Store = 'disk'): Promise<Place> {
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-test-'));
+  const bytesIn = store === 's3' ? bucketEnvironment() : {};
   const clean = (): Promise<void> => rm(dataDir, { recursive: true, force: true });
   if (backend === 'embedded') {
     await cp(services.embeddedTemplate, join(dataDir, 'postgres'), { recursive: true });
-    return { backend, dataDir, env: {}, [Symbol.asyncDispose]: clean };
+    return { backend, dataDir, env: bytesIn, [Symbol.asyncDispose]: clean };
   }
   const database = await createDatabase(migrate);
   return {
     backend,
     dataDir,
     env: {
+      ...bytesIn,
       DATABASE_URL: database.url,
       REDIS_URL: locationOf(services.redis),
       JWT_SECRET: 'a secret that the processes of one place share',
@@ -66,8 +69,9 @@ export async function startOn(place: Place, more: Record<string, string> = {}): 
 export async function startParley(
   backend: Backend = 'embedded',
   more: Record<string, string> = {},
+  store: Store = 'disk',
 ): Promise<App & { readonly place: Place }> {
-  const place = await makePlace(backend);
+  const place = await makePlace(backend, store);
   try {
     const app = await startOn(place, more);
     return {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { STORE_ID_FILE } from '../../src/files/store-id.js';
@@ -7,11 +7,12 @@ import type { Place } from './app.js';
 import type { Client } from './client.js';
 import { eventually } from './deadline.js';
 import { MultipartRequest } from './multipart-request.js';
+import { inBucket, leaveOpenUpload } from './object-store.js';
 
 /** What is kept of uploads. */
 export interface Kept {
-  /** Files with bytes on disk, half written ones among them. */
-  readonly onDisk: number;
+  /** Files with bytes in storage, half written ones among them. */
+  readonly stored: number;
   /** Files that the room shows. */
   readonly rows: number;
   /** Bytes that are claimed but no file's; 0 where the database cannot be asked from here. */
@@ -23,16 +24,31 @@ export async function kept(place: Place, client: Client, roomId: string): Promis
     id: roomId,
   });
   return {
-    onDisk: (await namesOnDisk(place)).length,
+    stored: (await namesStored(place)).length,
     rows: room.files.totalCount,
     leases: await countLeases(place),
   };
 }
 
-/** The names of all bytes in the folder; that which tells whose folder it is left out. */
-export async function namesOnDisk(place: Place): Promise<string[]> {
-  const entries = await readdir(join(place.dataDir, 'files'), { recursive: true, withFileTypes: true });
+/** Names of what lies in storage, by its own word; of what is half written they end with `.part`. */
+export async function namesStored({ dataDir, env }: Place): Promise<string[]> {
+  if (env['S3_PREFIX'] !== undefined) {
+    const { objects, uploads } = await inBucket(env['S3_PREFIX']);
+    return [...objects, ...uploads.map((name) => `${name}.part`)];
+  }
+  const entries = await readdir(join(dataDir, 'files'), { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile() && entry.name !== STORE_ID_FILE).map(({ name }) => name);
+}
+
+/** Leaves under `key` what a process leaves that is killed while it writes. */
+export async function leaveHalfWritten({ dataDir, env }: Place, key: string): Promise<void> {
+  if (env['S3_PREFIX'] !== undefined) {
+    await leaveOpenUpload(env['S3_PREFIX'] + key);
+    return;
+  }
+  const folder = join(dataDir, 'files', key.slice(0, 2));
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, `${key}.part`), 'half a file');
 }
 
 async function countLeases(place: Place): Promise<number> {

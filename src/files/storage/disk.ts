@@ -1,9 +1,9 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { access, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ParleyError } from '../../errors.js';
-import type { ByteRange, Storage } from './storage.js';
+import { assertStorageKey, isStorageKey, type ByteRange, type Storage } from './storage.js';
 
 /** Bytes gathered while the disk is busy, then written in one call. */
 const WRITE_BUFFER = 1024 * 1024;
@@ -57,12 +57,22 @@ export class DiskStorage implements Storage {
     await rm(path, { force: true });
   }
 
+  async *list(): AsyncGenerator<string> {
+    for await (const folder of await opendir(this.root)) {
+      if (!folder.isDirectory()) continue;
+      for await (const { name } of await opendir(join(this.root, folder.name))) {
+        const key = name.replace(/\.part$/, '');
+        if (isStorageKey(key)) yield key;
+      }
+    }
+  }
+
   async check(): Promise<void> {
     await access(this.root, constants.W_OK | constants.X_OK);
   }
 
   private pathOf(key: string): string {
-    if (!/^[0-9a-f]{32}$/.test(key)) throw new Error(`${JSON.stringify(key)} is no storage key`);
+    assertStorageKey(key);
     return join(this.root, key.slice(0, 2), key);
   }
 }

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
  *   is aborted, the key names nothing. What a killed process leaves behind, `delete` of the same key removes.
  * - A key is written once, which its randomness sees to, so whatever `read` yields is one file's bytes.
  * - Memory stays flat, whatever the size, in both directions.
- * Nothing is listed and nothing is searched: what exists is known from the database alone.
+ * Serving lists nothing and searches nothing: what exists is known from the database alone.
  */
 export interface Storage {
   /**
@@ -21,7 +21,9 @@ export interface Storage {
   size(key: string): Promise<number | undefined>;
   /** Resolves once the key names nothing, also when it never did. Reads that have begun may go on. */
   delete(key: string): Promise<void>;
-  /** Rejects when nothing can be written now. */
+  /** Every key that names bytes or half of them, some perhaps twice, in no order: for looking after what the database does not know. */
+  list(): AsyncIterable<string>;
+  /** Rejects when nothing can be written now, as far as that can be told without writing. */
   check(): Promise<void>;
 }
 
@@ -32,3 +34,18 @@ export interface ByteRange {
 
 /** A key for new bytes: 128 random bits, hex. It tells nothing of the file. */
 export const newStorageKey = (): string => randomBytes(16).toString('hex');
+
+/** Whether a text is one. No such text names a place elsewhere. */
+export const isStorageKey = (text: string): boolean => /^[0-9a-f]{32}$/.test(text);
+
+/** Throws for what is no storage key: a defect. */
+export function assertStorageKey(text: string): void {
+  if (!isStorageKey(text)) throw new Error(`${JSON.stringify(text)} is no storage key`);
+}
+
+/** What an answer with the bytes is to say of them, header by header. */
+export interface SaidOfBytes {
+  readonly contentType: string;
+  readonly contentDisposition: string;
+  readonly cacheControl: string;
+}

@@ -6,6 +6,7 @@ import { findChromium } from '../chromium.js';
 import { findBinary, findOrInstall, postgresFolders } from './binaries.js';
 import { dropDatabases, withClient } from './databases.js';
 import { SBIN } from './nginx.js';
+import { findObjectStore, startObjectStore } from './object-store.js';
 import { startPostgres } from './postgres.js';
 import { startRedis } from './redis.js';
 import { openSandbox } from './sandbox.js';
@@ -23,6 +24,8 @@ export interface Services {
   readonly embeddedTemplate: string;
   /** The binary, for `startRedis`. */
   readonly redisServer: Service;
+  /** The address of an S3 server with a bucket. */
+  readonly objectStore: Service;
   readonly chromium: Service;
   /** The binary, for `startNginx`. */
   readonly nginx: Service;
@@ -45,10 +48,11 @@ export async function startServices(): Promise<StartedServices> {
   try {
     const run = randomBytes(4).toString('hex');
     const redisServer = await findRedisServer();
-    const [postgres, redis, embeddedTemplate] = await Promise.all([
+    const [postgres, redis, embeddedTemplate, objectStore] = await Promise.all([
       havePostgres(run, started),
       haveRedis(redisServer, started),
       makeEmbeddedTemplate(started),
+      haveObjectStore(started),
     ]);
     const services: Services = {
       run,
@@ -56,6 +60,7 @@ export async function startServices(): Promise<StartedServices> {
       redis,
       embeddedTemplate,
       redisServer,
+      objectStore,
       chromium: findChromium(),
       nginx: await findOrInstall('nginx', 'nginx', () => SBIN),
     };
@@ -71,12 +76,20 @@ export async function startServices(): Promise<StartedServices> {
 }
 
 /** One line for each service that is missing: what is skipped, and why. */
-export function missingReasons({ postgres, redis, redisServer, chromium, nginx }: Services): string[] {
+export function missingReasons({
+  postgres,
+  redis,
+  redisServer,
+  objectStore,
+  chromium,
+  nginx,
+}: Services): string[] {
   const suites = {
     'that need Postgres': postgres,
     'that need Redis': redis,
     // Without any Redis there is one reason to tell.
     ...(!isMissing(redis) && { 'that restart a Redis of their own': redisServer }),
+    'that need an S3 server': objectStore,
     'in a browser': chromium,
     'behind nginx': nginx,
   };
@@ -118,6 +131,14 @@ async function haveRedis(binary: Service, started: AsyncDisposable[]): Promise<S
   }
   if (isMissing(binary)) return binary;
   const server = await startRedis();
+  started.push(server);
+  return { at: server.url };
+}
+
+async function haveObjectStore(started: AsyncDisposable[]): Promise<Service> {
+  const python = await findObjectStore();
+  if (isMissing(python)) return python;
+  const server = await startObjectStore(python.at);
   started.push(server);
   return { at: server.url };
 }

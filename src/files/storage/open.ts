@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { Config } from '../../config/config.js';
+import { DiskStorage } from './disk.js';
+import type { SaidOfBytes, Storage } from './storage.js';
+
+/** Makes an address that gives the bytes under a key to whoever holds it, for some seconds, with these headers. */
+export type AddressOf = (key: string, said: SaidOfBytes, seconds: number) => Promise<string>;
+
+/** The storage that the configuration names. */
+export interface OpenedStorage {
+  readonly storage: Storage;
+  /** The folder that it is; undefined for a bucket. */
+  readonly folder: string | undefined;
+  /** Where downloads are to be sent; undefined where they come through this server. */
+  readonly addressOf: AddressOf | undefined;
+  readonly close: () => void;
+}
+
+/** Opens the storage that the configuration names: a bucket, or the folder `files` of DATA_DIR. */
+export async function openStorage(
+  config: Pick<Config, 'dataDir' | 's3' | 'uploads'>,
+): Promise<OpenedStorage> {
+  return config.s3 === undefined ? openDisk(config) : openS3(config, config.s3);
+}
+
+/** The folder `files` of DATA_DIR, whatever else is configured. */
+export async function openDisk({ dataDir }: Pick<Config, 'dataDir'>): Promise<OpenedStorage> {
+  const folder = join(dataDir, 'files');
+  const storage = await DiskStorage.open(folder);
+  return { storage, folder, addressOf: undefined, close: () => undefined };
+}
+
+async function openS3(
+  { uploads }: Pick<Config, 'uploads'>,
+  s3: NonNullable<Config['s3']>,
+): Promise<OpenedStorage> {
+  // Only where it is wanted: it is large, and a start is to be quick.
+  const { S3Storage } = await import('./s3.js');
+  const storage = new S3Storage(s3, uploads.maxBytes);
+  return {
+    storage,
+    folder: undefined,
+    addressOf: s3.redirects ? (...args) => storage.address(...args) : undefined,
+    close: () => {
+      storage.close();
+    },
+  };
+}

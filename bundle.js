@@ -7,7 +7,7 @@ import { build } from 'esbuild';
  */
 await rm('dist', { recursive: true, force: true });
 await build({
-  entryPoints: ['src/main.ts', 'src/migrate.ts'],
+  entryPoints: ['src/main.ts', 'src/migrate.ts', 'src/files-tool.ts'],
   outdir: 'dist/src',
   bundle: true,
   // What only one of the entries takes, or is imported when it is needed, is a file of its own.

@@ -13,6 +13,7 @@ const RIGHT_BELOW = {
   cluster: ['app'],
   'print-schema': ['schema'],
   migrate: ['db'],
+  'files-tool': ['files'],
   app: ['http', 'ws'],
   http: ['live'],
   ws: ['live'],
@@ -42,7 +43,7 @@ const RIGHT_BELOW = {
 const SLICES = new Set(['accounts', 'rooms', 'messages', 'files', 'typing']);
 
 /** These read the whole configuration and wire with it; everyone else is handed what they need, and imports types at most. */
-const CONFIG_READERS = new Set(['main', 'migrate', 'print-schema', 'app', 'config']);
+const CONFIG_READERS = new Set(['main', 'migrate', 'files-tool', 'print-schema', 'app', 'config']);
 
 /**
  * Inside a slice, and between slices, a file's role is in its name (`rooms.policy.ts`); without one it does a

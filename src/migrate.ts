@@ -1,7 +1,6 @@
 import { loadConfig } from './config/env.js';
-import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
+import { runCommand, withDatabase } from './db/command.js';
 import { createMigrator, requireSuccess } from './db/migrator.js';
-import { openDatabase } from './db/open.js';
 import { createLogger } from './observability/logger.js';
 
 const USAGE = `usage: npm run migrate -- up | down | status
@@ -17,10 +16,8 @@ async function main(command: string | undefined): Promise<void> {
     return;
   }
   const config = loadConfig();
-  await using _lock = config.databaseUrl === undefined ? await acquireDataDirLock(config.dataDir) : undefined;
-  const database = await openDatabase(config, createLogger(config.logLevel));
-  try {
-    const migrator = createMigrator(database.db);
+  await withDatabase(config, createLogger(config.logLevel), async (db) => {
+    const migrator = createMigrator(db);
     if (command === 'status') {
       for (const { name, executedAt } of await migrator.getMigrations()) {
         process.stdout.write(`${executedAt === undefined ? 'missing' : 'applied'}  ${name}\n`);
@@ -33,17 +30,7 @@ async function main(command: string | undefined): Promise<void> {
     }
     requireSuccess(outcome);
     if (outcome.results?.length === 0) process.stdout.write('nothing to do\n');
-  } finally {
-    await database.close();
-  }
+  });
 }
 
-main(process.argv[2]).catch((error: unknown) => {
-  process.stderr.write(`parley: ${explain(error)}\n`);
-  process.exit(1);
-});
-
-const explain = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
-};
+runCommand(() => main(process.argv[2]));

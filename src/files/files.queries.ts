@@ -24,6 +24,25 @@ export async function fileRow(db: Database | Trx, id: string): Promise<FileRow |
   return db.selectFrom('files').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
+/** What the database knows of the bytes of every file that is there, so many rows at a time, in the order of their ids. */
+export async function* storedRows(
+  db: Database,
+  limit: number,
+): AsyncGenerator<Pick<FileRow, 'id' | 'storage_key' | 'size' | 'sha256'>[]> {
+  let after: string | undefined;
+  for (;;) {
+    let query = db
+      .selectFrom('files')
+      .select(['id', 'storage_key', 'size', 'sha256'])
+      .where('deleted_at', 'is', null);
+    if (after !== undefined) query = query.where('id', '>', after);
+    const rows = await query.orderBy('id').limit(limit).execute();
+    if (rows.length > 0) yield rows;
+    if (rows.length < limit) return;
+    after = rows.at(-1)?.id;
+  }
+}
+
 export async function insertFile(trx: Trx, file: NewFile): Promise<void> {
   await trx.insertInto('files').values(file).execute();
 }

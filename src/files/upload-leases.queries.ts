@@ -79,6 +79,30 @@ export async function takeExpiredLeases(db: Database, limit: number): Promise<st
   return rows.map((row) => row.storage_key);
 }
 
+/** Those of the keys that a file or a lease names; asked at once, since the one takes over from the other. */
+export async function claimedKeys(db: Database, keys: readonly string[]): Promise<Set<string>> {
+  if (keys.length === 0) return new Set();
+  const rows = await db
+    .selectFrom('files')
+    .select('storage_key')
+    .where('storage_key', 'in', keys)
+    .where('deleted_at', 'is', null)
+    .unionAll((qb) => qb.selectFrom('upload_leases').select('storage_key').where('storage_key', 'in', keys))
+    .execute();
+  return new Set(rows.map((row) => row.storage_key));
+}
+
+/** Hands bytes that nothing names to the sweeper. */
+export async function insertExpiredLeases(db: Database, storageKeys: readonly string[]): Promise<void> {
+  for (const storage_key of storageKeys) {
+    await db
+      .insertInto('upload_leases')
+      .values({ storage_key, expires_at: LONG_AGO })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+}
+
 /** After the bytes are gone. */
 export async function deleteExpiredLease(db: Database, storageKey: string): Promise<void> {
   await db

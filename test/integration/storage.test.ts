@@ -8,6 +8,7 @@ import { isOutage } from '../../src/db/outage.js';
 import { DiskStorage } from '../../src/files/storage/disk.js';
 import { S3Storage } from '../../src/files/storage/s3.js';
 import { newStorageKey, type Storage } from '../../src/files/storage/storage.js';
+import { startParley } from '../support/app.js';
 import { inBucket, makeBucketPlace, stores } from '../support/object-store.js';
 
 const MIB = 1024 * 1024;
@@ -210,6 +211,18 @@ describe.skipIf(!stores.includes('s3'))('A bucket', () => {
     await expect(storage.write(newStorageKey(), chunks(Buffer.from('x')), never)).rejects.toThrow();
     await expect(storage.read(newStorageKey())).rejects.toThrow();
     storage.close();
+  });
+
+  test('is what /readyz looks at', async () => {
+    const ready = async (more: Record<string, string>): Promise<[number, string]> => {
+      await using app = await startParley('embedded', more, 's3');
+      const answer = await fetch(`${app.url}/readyz`);
+      return [answer.status, await answer.text()];
+    };
+    expect((await ready({}))[0]).toBe(200);
+    const [status, text] = await ready({ S3_BUCKET: 'nobodys' });
+    expect(status).toBe(503);
+    expect(text).toContain('storage');
   });
 
   test('of a server that does not answer is an outage', async () => {

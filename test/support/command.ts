@@ -12,9 +12,9 @@ export class Command implements AsyncDisposable {
   private readonly child: ChildProcess;
   private readonly closed: Promise<unknown>;
 
-  /** `script`: main or migrate. The environment is `env` and nothing else; a `.env` is looked for in `cwd`. */
+  /** `script`: main, migrate or files-tool. The environment is `env` and nothing else; a `.env` is looked for in `cwd`. */
   constructor(
-    script: 'main' | 'migrate',
+    script: 'main' | 'migrate' | 'files-tool',
     args: readonly string[],
     { cwd, env }: { cwd: string; env: Record<string, string> },
   ) {

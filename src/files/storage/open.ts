@@ -30,7 +30,8 @@ export async function openDisk({ dataDir }: Pick<Config, 'dataDir'>): Promise<Op
   return { storage, folder, addressOf: undefined, close: () => undefined };
 }
 
-async function openS3(
+/** A bucket, whatever else is configured. */
+export async function openS3(
   { uploads }: Pick<Config, 'uploads'>,
   s3: NonNullable<Config['s3']>,
 ): Promise<OpenedStorage> {

@@ -17,10 +17,6 @@ import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
 import { StartError } from './errors.js';
 import { MemoryBus } from './events/bus-memory.js';
-import { RedisBus } from './events/bus-redis.js';
-import { connectRedisCluster } from './events/redis-cluster.js';
-import type { RedisLink } from './events/redis-link.js';
-import { connectRedis } from './events/redis-single.js';
 import { RoomFeeds } from './events/room-feeds.js';
 import { createDownloads } from './files/downloads.js';
 import { FilesService } from './files/files.service.js';
@@ -123,9 +119,9 @@ async function start(
   const { db } = database;
   await migrateToLatest(db);
 
-  const redis = linkToRedis(config, logger);
-  if (redis !== undefined) closers.push(redis.close);
-  const bus = redis === undefined ? new MemoryBus() : new RedisBus(redis, logger);
+  const redis = await linkToRedis(config, logger);
+  if (redis !== undefined) closers.push(redis.link.close);
+  const bus = redis?.bus ?? new MemoryBus();
   closers.push(() => bus.close());
 
   const feeds = new RoomFeeds({ db, bus, logger });
@@ -151,7 +147,7 @@ async function start(
 
   let url = '';
   const links = new FileLinks(secret, () => config.publicUrl ?? url);
-  const accounts = new AccountsService({ db, bus, tokens, redis: redis?.commands, config });
+  const accounts = new AccountsService({ db, bus, tokens, redis: redis?.link.commands, config });
   const rooms = new RoomsService({ db, bus, feeds });
   const files = new FilesService({ db, bus, storage, sweeper, links, logger, limits: config.uploads });
   const services = tracedEach({
@@ -261,9 +257,11 @@ async function start(
   };
 }
 
-function linkToRedis({ redisUrl, redisCluster }: Config, logger: Logger): RedisLink | undefined {
-  if (redisCluster !== undefined) return connectRedisCluster(redisCluster, logger);
-  return redisUrl === undefined ? undefined : connectRedis(redisUrl, logger);
+/** Undefined where no Redis is configured: then its client, a tenth of all that a start loads, is not loaded. */
+async function linkToRedis(config: Config, logger: Logger) {
+  if (config.redisUrl === undefined && config.redisCluster === undefined) return undefined;
+  const { linkToRedis: link } = await import('./events/redis.js');
+  return link(config, logger);
 }
 
 /** Serves the metrics where the configuration says so. Throws StartError. */

@@ -1,3 +1,4 @@
+import type { GraphQLSchema } from 'graphql';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Registry } from 'prom-client';
@@ -73,15 +74,16 @@ const EXECUTION_MS = 5000;
 
 /**
  * Puts the parts together and starts to listen: the only wiring there is. Disposing lets clients go, waits for what is under
- * way, 30 s at most, and closes the parts in the reverse order. Throws StartError, and whatever keeps a part from starting.
+ * way, 30 s at most, and closes the parts in the reverse order. `served`: what it answers, unless a bench has something of its own. Throws
+ * StartError, and whatever keeps a part from starting.
  */
-export async function createApp(config: Config, logger: Logger): Promise<App> {
+export async function createApp(config: Config, logger: Logger, served = schema): Promise<App> {
   const closers: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    return await start(config, logger, closers, close);
+    return await start(config, logger, served, closers, close);
   } catch (error) {
     await close();
     throw error;
@@ -91,6 +93,7 @@ export async function createApp(config: Config, logger: Logger): Promise<App> {
 async function start(
   config: Config,
   logger: Logger,
+  served: GraphQLSchema,
   closers: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<App> {
@@ -184,7 +187,7 @@ async function start(
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
   if (tracing !== undefined) traceRootFields(schema);
-  const yoga = createGraphQL(schema, config, documents, connections);
+  const yoga = createGraphQL(served, config, documents, connections);
   const sockets = new SocketServer({
     yoga,
     documents,
@@ -198,7 +201,7 @@ async function start(
 
   let stopping = false;
   const server = createHttpServer({
-    schema,
+    schema: served,
     yoga,
     documents,
     bodyLimit: limits.bodyBytes,

@@ -169,7 +169,7 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
 
       await rename(`${idFile}-away`, idFile);
       await eventually(40_000, 'two processes serve', async () => {
-        await get(`${url}/livez`);
+        await get(`${url}/`);
         const serving = new Set(logged(command, 'request').map(({ pid }) => pid));
         serving.delete(first);
         return serving.size === 2;

@@ -1,13 +1,29 @@
+import { signUp } from '../load/parley.js';
+import { startParley } from './parley-peer.js';
 import { serverModule } from './paths.js';
 
 /** What every peer is asked: the least there is, and fifty objects. */
-export const queries = {
+const queries = {
   trivial: '{ __typename }',
   list: '{ messages { id body createdAt author { id name } } }',
 };
 
-/** A server of bench/servers. */
+/** A server of bench/servers, which knows no users. */
 export const plainOverhead = (script) => ({
-  start: (bench) => bench.startServer([serverModule(script)]),
+  start: async (bench) => ({ ...(await bench.startServer([serverModule(script)])), headers: {} }),
   queries,
 });
+
+/** Parley with the peers' schema, asked by a user who signed up at one with its own: tokens of one are good for the next. */
+export const parleyOverhead = {
+  start: async (bench) => {
+    const own = await startParley(bench);
+    const { token } = await signUp(own.url);
+    await own.stop();
+    const server = await startParley(bench, {
+      program: ['--import', import.meta.resolve('tsx'), serverModule('overhead-parley.js')],
+    });
+    return { ...server, headers: { authorization: `Bearer ${token}` } };
+  },
+  queries,
+};

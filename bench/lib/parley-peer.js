@@ -10,14 +10,17 @@ const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) 
 /** Of the bench's own Parleys, each of which starts with it; page cursors of one are good for the next. */
 const JWT_SECRET = randomBytes(32).toString('hex');
 
+const PROGRAM = [join(ROOT, 'dist/src/main.js')];
+
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is
- * stopped. `cpus`: the server's core unless it serves the load. Resolves as `startServer` does, with the `database` too.
+ * stopped. `cpus`: the server's core unless it serves the load; `program`: what Node is to run. Resolves as `startServer` does, with the `database` too.
  */
-export async function startParley(bench, { redis = false, database, cpus } = {}) {
+export async function startParley(bench, { redis = false, database, cpus, program = PROGRAM } = {}) {
   const own = database === undefined ? await bench.services.createDatabase() : undefined;
   const { directory } = await bench.sandbox();
-  const dataDir = join(directory, 'data');
+  // A folder of files belongs to one database.
+  const dataDir = join(directory, new URL(database ?? own.url).pathname);
   await mkdir(dataDir, { recursive: true });
   const env = {
     DATABASE_URL: database ?? own.url,
@@ -29,12 +32,7 @@ export async function startParley(bench, { redis = false, database, cpus } = {})
     DRAIN_DELAY: '0s',
     ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
   };
-  const args = [
-    '--expose-gc',
-    '--import',
-    serverModule('collect-garbage.js'),
-    join(ROOT, 'dist/src/main.js'),
-  ];
+  const args = ['--expose-gc', '--import', serverModule('collect-garbage.js'), ...program];
   const server = await bench.startServer(args, env, cpus);
   return {
     ...server,

@@ -178,7 +178,7 @@ async function start(
     requestId,
     startedAt: performance.now(),
     lastEventId: lastEventIdOf(req),
-    address: proxyAddr(req, trust),
+    addressOf: () => proxyAddr(req, trust),
   });
 
   const connections = new LiveConnections({

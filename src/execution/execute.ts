@@ -44,11 +44,7 @@ export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise
     known.cold--;
     return execute(args);
   }
-  const { coerced: variables } = getVariableValues(
-    args.schema,
-    operation.variableDefinitions ?? [],
-    args.variableValues ?? {},
-  );
+  const variables = variablesOf(args, operation);
   const plan = variables && planFor(known, args, operation, variables);
   if (variables === undefined || plan === undefined) return execute(args);
 
@@ -65,6 +61,15 @@ export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise
 }
 
 const answer = (data: unknown): ExecutionResult => ({ data }) as ExecutionResult;
+
+/** Coerced; undefined where they do not fit. */
+function variablesOf(
+  { schema, variableValues }: ExecutionArgs,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+): Variables | undefined {
+  if (variableDefinitions.length === 0) return {};
+  return getVariableValues(schema, variableDefinitions, variableValues ?? {}).coerced;
+}
 
 function knownOf(document: DocumentNode, operation: OperationDefinitionNode): Known {
   let known = operations.get(operation);

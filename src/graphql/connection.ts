@@ -40,26 +40,10 @@ export async function connection<Row>(
     before: args.before == null ? undefined : cursors.decode(list, args.before, 'before'),
   });
   const cursorOf = (row: Row): string => cursors.encode(list, keyOf(row));
-  const [first, last] = [page.rows[0], page.rows.at(-1)];
-  return {
-    edges: page.rows.map((node) => new Edge(node, cursorOf)),
-    pageInfo: {
-      // A resolver may answer a promise; Pothos's shape of PageInfo does not say so.
-      get hasNextPage() {
-        return page.hasNext() as unknown as boolean;
-      },
-      get hasPreviousPage() {
-        return page.hasPrevious() as unknown as boolean;
-      },
-      get startCursor() {
-        return first === undefined ? null : cursorOf(first);
-      },
-      get endCursor() {
-        return last === undefined ? null : cursorOf(last);
-      },
-    },
-  };
+  return { edges: page.rows.map((node) => new Edge(node, cursorOf)), pageInfo: new PageInfo(page, cursorOf) };
 }
+
+// Classes, since a getter in an object literal gives each of the objects a hidden class of its own, for the garbage collector to find.
 
 /** Makes its cursor when it is asked for. */
 class Edge<Row> {
@@ -70,6 +54,32 @@ class Edge<Row> {
 
   get cursor(): string {
     return this.cursorOf(this.node);
+  }
+}
+
+class PageInfo<Row> {
+  constructor(
+    private readonly page: KeysetPage<Row>,
+    private readonly cursorOf: (row: Row) => string,
+  ) {}
+
+  // A resolver may answer a promise; Pothos's shape of PageInfo does not say so.
+  get hasNextPage(): boolean {
+    return this.page.hasNext() as unknown as boolean;
+  }
+  get hasPreviousPage(): boolean {
+    return this.page.hasPrevious() as unknown as boolean;
+  }
+  get startCursor(): string | null {
+    return this.cursorAt(0);
+  }
+  get endCursor(): string | null {
+    return this.cursorAt(-1);
+  }
+
+  private cursorAt(index: number): string | null {
+    const row = this.page.rows.at(index);
+    return row === undefined ? null : this.cursorOf(row);
   }
 }
 

@@ -32,13 +32,16 @@ export interface ContextParts {
   /** The socket that the request came over; undefined over HTTP. */
   readonly socket?: RenewableSocket;
   /** The client's address, as seen through trusted proxies. */
-  readonly address: string;
+  readonly addressOf: () => string;
 }
 
 /** What resolvers get: one for each request, and one for each event of a subscription. */
 export class Context {
-  /** Identity of what loaders may remember. Replaced when something was written. */
-  cache: object = {};
+  /**
+   * The loaders with what they remember, each under its declaration. Replaced when something was written. A WeakMap from the context to
+   * each of them would do the same, and keep all of it until the next full garbage collection.
+   */
+  cache = new Map<object, unknown>();
   /** What is asked for, once it is known to be valid. */
   operation: Operation | undefined;
 
@@ -66,7 +69,7 @@ export class Context {
     return this.parts.traceparent;
   }
   get address(): string {
-    return this.parts.address;
+    return this.parts.addressOf();
   }
   /** Where a subscription begins: `Last-Event-ID` tells more than the variables that a client began with. */
   resumeAfter<Options extends { after?: string | null | undefined; last?: number | null | undefined }>(
@@ -96,7 +99,7 @@ export class Context {
   /** Awaits a write and forgets what was loaded before it, so that the answer shows what is stored now. */
   async wrote<T>(write: Promise<T>): Promise<T> {
     const result = await write;
-    this.cache = {};
+    this.cache = new Map();
     return result;
   }
 
@@ -126,7 +129,7 @@ class SharedContext extends Context {
       requestId,
       authentication: { kind: 'none' },
       lastEventId: undefined,
-      address: '',
+      addressOf: () => '',
     });
   }
 
@@ -155,12 +158,11 @@ function noViewer(): never {
 export function defineLoader<Key, Value>(
   load: (keys: readonly Key[], ctx: Context) => Promise<readonly Value[]>,
 ): (ctx: Context) => DataLoader<Key, Value> {
-  const loaders = new WeakMap<object, DataLoader<Key, Value>>();
   return (ctx) => {
-    let loader = loaders.get(ctx.cache);
+    let loader = ctx.cache.get(load) as DataLoader<Key, Value> | undefined;
     if (loader === undefined) {
       loader = new DataLoader((keys) => load(keys, ctx));
-      loaders.set(ctx.cache, loader);
+      ctx.cache.set(load, loader);
     }
     return loader;
   };

@@ -48,9 +48,12 @@ function costOf(args: ExecutionArgs, operation: OperationDefinitionNode): number
   }
   const { variables, known } = costs;
   // One that is not given has its default, which null has not.
-  const key = JSON.stringify(
-    variables.map((name) => args.variableValues?.[name] ?? [name in (args.variableValues ?? {})]),
-  );
+  const key =
+    variables.length === 0
+      ? ''
+      : JSON.stringify(
+          variables.map((name) => args.variableValues?.[name] ?? [name in (args.variableValues ?? {})]),
+        );
   const cost = known.get(key) ?? calculate(args, operation);
   if (cost === undefined || key.length > MAX_KEY) return cost;
   if (known.size >= MAX_COSTS) known.clear();

@@ -31,19 +31,20 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
   };
 }
 
-const bodies = new WeakMap<IncomingMessage, Promise<GraphQLParams>>();
+/** Where a request carries its parameters: what a WeakMap knows of it would outlive it until the next full garbage collection. */
+const PARAMS = Symbol('params');
+
+interface Carrying {
+  [PARAMS]?: Promise<GraphQLParams>;
+}
 
 /**
  * The parameters in a JSON body, read once: whoever asks again gets the same answer. Rejects with what the client is to be told:
  * 413 beyond `limit` bytes, 400 for what is no JSON object.
  */
 export function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
-  let params = bodies.get(req);
-  if (params === undefined) {
-    params = readBody(req, limit).then(parseBody);
-    bodies.set(req, params);
-  }
-  return params;
+  const carrying = req as Carrying;
+  return (carrying[PARAMS] ??= readBody(req, limit).then(parseBody));
 }
 
 function paramsOf(search: URLSearchParams): GraphQLParams {

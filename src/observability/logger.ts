@@ -10,6 +10,9 @@ const WHOLE_BYTES = 4096;
 /** Bytes of lines that may wait for whoever reads them; those beyond are dropped, and counted, or a stuck reader would fill memory. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
+/** Milliseconds that a line may wait for others to be written with: to write each by itself costs more than to make it. */
+const GATHER_MS = 100;
+
 const CENSOR = '[redacted]';
 
 /** Fields whose text is nobody's business, as they stand in JSON: in a line, and in a text within a line. */
@@ -44,6 +47,8 @@ function standardError(): DestinationStream {
   const stream = destination({
     fd: 2,
     sync: false,
+    minLength: WHOLE_BYTES / 2,
+    periodicFlush: GATHER_MS,
     maxWrite: WHOLE_BYTES,
     maxLength: MAX_WAITING_BYTES,
   });

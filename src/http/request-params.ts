@@ -35,7 +35,7 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
 const PARAMS = Symbol('params');
 
 interface Carrying {
-  [PARAMS]?: Promise<GraphQLParams>;
+  [PARAMS]: Promise<GraphQLParams> | undefined;
 }
 
 /**
@@ -43,8 +43,12 @@ interface Carrying {
  * 413 beyond `limit` bytes, 400 for what is no JSON object.
  */
 export function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
-  const carrying = req as Carrying;
-  return (carrying[PARAMS] ??= readBody(req, limit).then(parseBody));
+  const carrying = req as IncomingMessage & Carrying;
+  const known = carrying[PARAMS];
+  if (known !== undefined) return known;
+  const params = readBody(req, limit).then(parseBody);
+  carrying[PARAMS] = params;
+  return params;
 }
 
 function paramsOf(search: URLSearchParams): GraphQLParams {

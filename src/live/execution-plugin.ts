@@ -58,7 +58,9 @@ export function executeFor(
   args: Omit<ExecutionArgs, 'contextValue'>,
 ): ExecutionResult | Promise<ExecutionResult> {
   note(context, args);
-  const run = () => executeOperation({ ...args, contextValue: context });
+  const { schema, document, rootValue, variableValues, operationName } = args;
+  const run = () =>
+    executeOperation({ schema, document, rootValue, contextValue: context, variableValues, operationName });
   return refused(context, args) ?? context.executions.track(inSpan(context, run));
 }
 

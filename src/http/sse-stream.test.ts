@@ -8,6 +8,9 @@ import { Batch, type LiveSink } from '../live/sink.js';
 import { createLogger } from '../observability/logger.js';
 import { SseStream } from './sse-stream.js';
 
+// Before time is faked: it has a timer of its own.
+const logger = createLogger('silent');
+
 class Response extends EventEmitter {
   destroyed = false;
   destroy(): void {
@@ -31,7 +34,7 @@ describe('An event stream whose client does not read', () => {
         return stopped;
       },
     };
-    const parts = { authentication: { kind: 'none' }, logger: createLogger('silent'), requestId: 'r' };
+    const parts = { authentication: { kind: 'none' }, logger, requestId: 'r' };
     stream = new SseStream(
       events as unknown as LiveEvents,
       res as unknown as ServerResponse,

@@ -38,6 +38,7 @@ describe('A credential that is logged by mistake', () => {
     ['a JWT', `it was ${JWT} in the end`, JWT],
     ['a bearer', 'authorization: Bearer abc.def_g-h==', 'abc.def'],
     ['a token in an address', '/graphql?a=1&token=s3cr3t&b=2', 's3cr3t'],
+    ['a presigned address', 'https://b.example/k?X-Amz-Date=1&X-Amz-Signature=s3cr3t', 's3cr3t'],
     ['a signature in an address', '/files/1/a.png?expires=9&signature=s3cr3t', 's3cr3t'],
   ])('is cut out of texts and errors: %s', (_what, text, secret) => {
     const lines = written((logger) => {
@@ -46,6 +47,23 @@ describe('A credential that is logged by mistake', () => {
     expect(lines).not.toContain(secret);
     expect(JSON.parse(lines)).toMatchObject({ level: 40 });
   });
+});
+
+test('An error of Redis names the command that was refused, and none of its arguments', () => {
+  const refused = (): Error =>
+    Object.assign(new Error('WRONGPASS'), { command: { name: 'auth', args: ['user', 'hunter2'] } });
+  const all = Object.assign(new Error('no node answers', { cause: refused() }), { lastNodeError: refused() });
+  for (const err of [refused(), all, new AggregateError([refused()], 'both')]) {
+    const text = written((logger) => {
+      logger.warn({ err }, 'redis');
+    });
+    expect(text).toContain('WRONGPASS');
+    expect(text).not.toContain('hunter2');
+  }
+  const text = written((logger) => {
+    logger.warn({ err: refused() }, 'redis');
+  });
+  expect(JSON.parse(text)).toMatchObject({ err: { message: 'WRONGPASS', command: 'auth' } });
 });
 
 test('A line without credentials is left as it is', () => {

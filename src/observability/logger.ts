@@ -1,4 +1,4 @@
-import { destination, pino, type DestinationStream, type Logger } from 'pino';
+import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { counts } from './counts.js';
 
@@ -21,10 +21,11 @@ const IN_JSON = new RegExp(String.raw`("(?:${FIELDS})":")(?:[^"\\]|\\.)*(?=")`, 
 const IN_JSON_TEXT = new RegExp(String.raw`(\\"(?:${FIELDS})\\":\s*\\").*?(?=\\")`, 'gi');
 
 /** What a token looks like wherever it stands: a JWT, a bearer, and the parts of an address that say who may. */
-const IN_TEXT = /eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/-]+=*|(?<=[?&](?:token|signature)=)[^&\s"\\]+/g;
+const IN_TEXT =
+  /eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/-]+=*|(?<=[?&](?:token|(?:x-amz-)?signature|x-amz-security-token)=)[^&\s"\\]+/gi;
 
 /** What a line has somewhere that one of these is in. Most have none, and are not searched. */
-const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'Bearer ', 'signature='];
+const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'earer ', 'ignature='];
 
 /**
  * JSON lines on standard error; standard output is left to the ready line. They are written in the background, and are whole when the
@@ -32,7 +33,22 @@ const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'Bear
  * the text, since looking through the objects by pino's own paths costs several times what it takes to log them.
  */
 export function createLogger(level: Config['logLevel'], to: DestinationStream = standardError()): Logger {
-  return pino({ level, hooks: { streamWrite: censored } }, to);
+  return pino({ level, hooks: { streamWrite: censored }, serializers: { err: errorOf } }, to);
+}
+
+/** An error as it is logged. Redis' client hangs the refused command on it: its arguments may be a password, and are nobody's business. */
+function errorOf(error: Error): unknown {
+  const shown: unknown = stdSerializers.err(error);
+  nameCommands(shown);
+  return shown;
+}
+
+function nameCommands(shown: unknown): void {
+  if (typeof shown !== 'object' || shown === null) return;
+  // Enumerable ones: the error itself stands behind a getter.
+  for (const value of Object.values(shown)) nameCommands(value);
+  if ('command' in shown && typeof shown.command === 'object')
+    shown.command = (shown.command as { name?: unknown } | null)?.name;
 }
 
 function censored(line: string): string {

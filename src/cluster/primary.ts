@@ -97,8 +97,14 @@ export class Primary {
     } catch (error) {
       // A stop meanwhile sees to all of them.
       if (this.isStopping) return;
-      for (const member of fresh) member.kill();
+      for (const member of fresh) if (!member.isServing) member.kill();
       this.logger.error({ reason: reasonOf(error) }, 'the processes are not replaced: the old ones go on');
+      // Those that were ready have taken connections meanwhile.
+      await this.leave(
+        fresh.filter(({ isServing }) => isServing),
+        false,
+        RETIRE_MS,
+      );
       return;
     }
     if (this.isStopping) return;

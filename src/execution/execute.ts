@@ -9,6 +9,7 @@ import {
   type ExecutionResult,
   type OperationDefinitionNode,
 } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import { NotPlanned, planOf, type Plan, type Variables } from './plan.js';
 import { runPlan } from './run.js';
 
@@ -16,8 +17,10 @@ import { runPlan } from './run.js';
 const COLD = 3;
 /** The same after its plan ran into an error: an operation that always does would cost twice. */
 const COLD_AFTER_ERROR = 100;
-/** Plans of one operation: what is skipped and included makes them differ. */
-const MAX_PLANS = 8;
+/** Variants of one operation: what is skipped and included makes them differ. */
+const MAX_VARIANTS = 8;
+/** Plans in this process. */
+const MAX_PLANS = 500;
 
 /** What is known of an operation for as long as its document is kept. */
 interface Known {
@@ -25,11 +28,20 @@ interface Known {
   cold: number;
   /** The variables that its directives ask. */
   readonly conditions: readonly string[];
-  /** By the values of those. Undefined: this is for graphql-js alone. */
-  readonly plans: Map<string, Plan | undefined>;
+  /** By the values of those. */
+  readonly variants: Map<string, Variant>;
+}
+
+/** An operation for certain values of its conditions. */
+interface Variant {
+  /** Whether it is for graphql-js alone. */
+  isUnplanned: boolean;
 }
 
 const operations = new WeakMap<OperationDefinitionNode, Known>();
+
+/** Those that ran last. */
+const plans = new LRUCache<Variant, Plan>({ max: MAX_PLANS });
 
 /**
  * Executes an operation of a valid document as graphql-js does. A query that comes again and again is planned once, and runs by its
@@ -74,7 +86,7 @@ function variablesOf(
 function knownOf(document: DocumentNode, operation: OperationDefinitionNode): Known {
   let known = operations.get(operation);
   if (known === undefined) {
-    known = { cold: COLD, conditions: conditionsOf(document), plans: new Map() };
+    known = { cold: COLD, conditions: conditionsOf(document), variants: new Map() };
     operations.set(operation, known);
   }
   return known;
@@ -92,15 +104,25 @@ function conditionsOf(document: DocumentNode): string[] {
 }
 
 function planFor(
-  { conditions, plans }: Known,
+  { conditions, variants }: Known,
   { schema, document }: ExecutionArgs,
   operation: OperationDefinitionNode,
   variables: Variables,
 ): Plan | undefined {
   const key = conditions.length === 0 ? '' : conditions.map((name) => String(variables[name])).join();
-  if (plans.has(key) || plans.size >= MAX_PLANS) return plans.get(key);
-  const plan = tryPlan(() => planOf(schema, document, operation, variables));
-  plans.set(key, plan);
+  let variant = variants.get(key);
+  if (variant === undefined) {
+    if (variants.size >= MAX_VARIANTS) return undefined;
+    variant = { isUnplanned: false };
+    variants.set(key, variant);
+  }
+  if (variant.isUnplanned) return undefined;
+  let plan = plans.get(variant);
+  if (plan === undefined) {
+    plan = tryPlan(() => planOf(schema, document, operation, variables));
+    if (plan === undefined) variant.isUnplanned = true;
+    else plans.set(variant, plan);
+  }
   return plan;
 }
 

@@ -60,12 +60,15 @@ export type Resolver = GraphQLFieldResolver<unknown, unknown>;
 
 type Fragments = Readonly<Record<string, FragmentDefinitionNode>>;
 
+/** Fields of one plan: a short text can select very many by its fragments. Larger ones are for graphql-js. */
+const MAX_FIELDS = 500;
+
 /** Why an operation has no plan: graphql-js executes it. */
 export class NotPlanned extends Error {}
 
 /**
  * Works out what a valid operation selects, as sections 6.3.2 and 6.4.3 of the specification say, once instead of for each object.
- * `variables` decide what is skipped and included. Throws NotPlanned for introspection, which has no place here.
+ * `variables` decide what is skipped and included. Throws NotPlanned for introspection, which has no place here, and for what is too large.
  * https://spec.graphql.org/October2021/#sec-Executing-Selection-Sets
  */
 export function planOf(
@@ -90,6 +93,8 @@ const isText = (type: GraphQLOutputType): boolean =>
 
 /** Plans the objects of one operation. */
 export class Planner {
+  private fields = 0;
+
   constructor(
     readonly schema: GraphQLSchema,
     private readonly fragments: Fragments,
@@ -118,6 +123,8 @@ export class Planner {
   }
 
   private field(parentType: GraphQLObjectType, key: string, nodes: [FieldNode, ...FieldNode[]]): FieldPlan {
+    this.fields += 1;
+    if (this.fields > MAX_FIELDS) throw new NotPlanned();
     const name = nodes[0].name.value;
     const definition = name === '__typename' ? TypeNameMetaFieldDef : parentType.getFields()[name];
     if (definition === undefined) throw new NotPlanned();

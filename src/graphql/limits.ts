@@ -14,6 +14,9 @@ export const limits = {
   nodes: 100,
   /** Bytes of a JSON request body. */
   bodyBytes: 1024 * 1024,
+  /** Characters of the documents that are kept parsed, and of one that is: the tree takes many times as much. */
+  keptDocuments: 1024 * 1024,
+  keptDocument: 32 * 1024,
   /** Files in one multipart request. */
   filesPerRequest: 50,
   /** Bytes of one WebSocket message from a client; a larger one closes the socket with 1009. */

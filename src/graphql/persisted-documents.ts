@@ -3,6 +3,9 @@ import { LRUCache } from 'lru-cache';
 import { ParleyError } from '../errors.js';
 import { limits } from './limits.js';
 
+/** Texts that are remembered, however short. */
+const MAX_REMEMBERED = 10_000;
+
 /** What a request may say of its document. Nothing of it has been checked. */
 export interface DocumentParams {
   readonly query?: unknown;
@@ -20,6 +23,7 @@ export interface DocumentParams {
  */
 export class PersistedDocuments {
   private readonly remembered = new LRUCache<string, string>({
+    max: MAX_REMEMBERED,
     maxSize: limits.rememberedDocuments,
     sizeCalculation: ({ length }) => length || 1,
   });

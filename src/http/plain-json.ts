@@ -9,6 +9,7 @@ import { LRUCache } from 'lru-cache';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
+import { limits } from '../graphql/limits.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
@@ -85,8 +86,9 @@ function textOf(documents: PersistedDocuments, params: OrdinaryParams): string |
 /** Documents that were found valid, and within the limits, by their text. */
 const valid = new LRUCache<string, DocumentNode>({
   max: 1000,
-  maxSize: 4 * 1024 * 1024,
-  sizeCalculation: (_document, text) => text.length,
+  maxSize: limits.keptDocuments,
+  maxEntrySize: limits.keptDocument,
+  sizeCalculation: (_document, { length }) => length || 1,
 });
 
 /** The document, where it is valid. */

@@ -225,6 +225,10 @@ describe('A query that comes again and again', () => {
     ],
     ['one field selected in parts', '{ all { item { id } } all { item { name } count } }'],
     [
+      'more fields than a plan has',
+      `{ must { ${Array.from({ length: 600 }, (_, i) => `f${String(i)}: name`).join(' ')} } }`,
+    ],
+    [
       'a variable of another operation',
       'query A { __typename } query B($no: Boolean!) { __typename @skip(if: $no) }',
       undefined,

@@ -59,7 +59,10 @@ function testSchema(): GraphQLSchema {
   const types = schema.getTypeMap();
   const set = (
     type: string,
-    resolvers: Record<string, (source: Source, args: any, ctx: any, info: GraphQLResolveInfo) => unknown>,
+    resolvers: Record<
+      string,
+      (source: Source, args: never, ctx: unknown, info: GraphQLResolveInfo) => unknown
+    >,
   ) => {
     const fields = (
       types[type] as unknown as { getFields(): Record<string, { resolve?: unknown }> }

@@ -5,17 +5,16 @@ import {
   type ExecutionResult,
   type GraphQLSchema,
 } from 'graphql';
-import { LRUCache } from 'lru-cache';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
-import { limits } from '../graphql/limits.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
 import { toClientAnswer } from './error-plugin.js';
 import { jsonParams } from './request-params.js';
+import { textCache } from './text-cache.js';
 
 export interface PlainJsonDeps {
   readonly schema: GraphQLSchema;
@@ -84,12 +83,7 @@ function textOf(documents: PersistedDocuments, params: OrdinaryParams): string |
 }
 
 /** Documents that were found valid, and within the limits, by their text. */
-const valid = new LRUCache<string, DocumentNode>({
-  max: 1000,
-  maxSize: limits.keptDocuments,
-  maxEntrySize: limits.keptDocument,
-  sizeCalculation: (_document, { length }) => length || 1,
-});
+const valid = textCache<DocumentNode>();
 
 /** The document, where it is valid. */
 function prepare(yoga: PlainJsonDeps['yoga'], initial: object, text: string): DocumentNode | undefined {

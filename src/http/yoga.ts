@@ -1,6 +1,5 @@
 import type { GraphQLSchema } from 'graphql';
 import { createYoga, type YogaServerInstance } from 'graphql-yoga';
-import { LRUCache } from 'lru-cache';
 import type { Config } from '../config/config.js';
 import { limitPlugins } from '../graphql/limit-plugins.js';
 import { limits } from '../graphql/limits.js';
@@ -13,15 +12,7 @@ import { useClientErrors } from './error-plugin.js';
 import { useMultipart } from './multipart-plugin.js';
 import { useRequestParams } from './request-params.js';
 import { useSse } from './sse-plugin.js';
-
-/** What was found out about documents, by their text. */
-const textCache = <Found extends object>() =>
-  new LRUCache<string, Found>({
-    max: 1000,
-    maxSize: limits.keptDocuments,
-    maxEntrySize: limits.keptDocument,
-    sizeCalculation: (_found, { length }) => length || 1,
-  });
+import { textCache } from './text-cache.js';
 
 /** GraphQL over HTTP: POST and GET, multipart requests, SSE by `Accept: text/event-stream`. */
 export function createGraphQL(

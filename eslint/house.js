@@ -23,12 +23,13 @@ const RIGHT_BELOW = {
   messages: ['files'],
   files: ['rooms'],
   typing: ['rooms'],
-  rooms: ['accounts'],
+  rooms: ['accounts', 'jobs'],
   accounts: ['graphql'],
   // The platform.
   graphql: ['events', 'execution'],
   execution: [],
   events: ['db'],
+  jobs: ['db'],
   db: ['migrations', 'observability'],
   observability: ['config'],
   config: ['viewer'],
@@ -138,7 +139,11 @@ export function whyNotPackage(from, name, typeOnly) {
 
 /** @param {Place} place */
 export const mayQuery = ({ room, role, path }) =>
-  role === 'queries' || room === 'db' || room === 'migrations' || path === 'src/events/event-log.ts';
+  role === 'queries' ||
+  room === 'db' ||
+  room === 'migrations' ||
+  path === 'src/events/event-log.ts' ||
+  path === 'src/jobs/jobs.queries.ts';
 
 /**
  * Every room below this one.

@@ -3,6 +3,7 @@ import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 import { StartError } from '../errors.js';
 import type { Config } from './config.js';
+import { DAY_MS, duration, flag, httpUrl, list, seconds, url, wholeNumber } from './values.js';
 
 /** One line for the operator: which variable, what it got, what it takes. */
 export class ConfigError extends StartError {
@@ -21,33 +22,6 @@ const DEFAULT_TYPES =
   'application/vnd.oasis.opendocument.text,application/vnd.oasis.opendocument.spreadsheet,' +
   'application/vnd.oasis.opendocument.presentation';
 
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== ''),
-);
-
-const url = (protocols: readonly string[], takes: string) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), takes);
-
-const wholeNumber = (min: number, max: number) =>
-  z
-    .string()
-    .refine(
-      (text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max,
-      `a whole number from ${String(min)} to ${String(max)}`,
-    )
-    .transform(Number);
-
-const DAY_MS = 86_400_000;
-const UNITS = { m: 60_000, h: 3_600_000, d: DAY_MS };
-
-const duration = z
-  .string()
-  .regex(/^[1-9]\d{0,4}[mhd]$/, 'a number of minutes, hours or days, such as 90m, 12h or 30d')
-  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS]);
-
 const REDIS = ['redis:', 'rediss:'];
 
 /** No path: a cluster has one database, number 0. */
@@ -56,14 +30,6 @@ const isClusterNode = ({ protocol, hostname, pathname, search }: URL): boolean =
 
 const accessOf = ({ protocol, username, password }: URL): string =>
   JSON.stringify([protocol, username, password]);
-
-const seconds = z
-  .string()
-  .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
-  .transform((text) => Number(text.slice(0, -1)) * 1000);
-const flag = z.enum(['true', 'false'], 'true or false').transform((text) => text === 'true');
-
-const httpUrl = (takes: string) => url(['http:', 'https:'], takes);
 
 /** Every variable, with its default and what it takes. A test holds the README's table to it. */
 export const schema = z.object({

@@ -15,6 +15,7 @@ export interface Tables {
   upload_leases: UploadLeasesTable;
   file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
+  jobs: JobsTable;
 }
 
 /** Set by the database when the row is made, and never changed. */
@@ -167,6 +168,17 @@ interface IdempotencyKeysTable {
   /** What the first call answered, as ids; JSON text. */
   outcome: string | null;
   created_at: CreatedAt;
+}
+
+/** Work that is to be done once, by any process, after the transaction that asked for it. */
+interface JobsTable {
+  kind: string;
+  /** What it is done to: an id, as a rule. */
+  subject: string;
+  /** When it is due; while a process is at it, when that is taken for dead. */
+  run_at: ColumnType<Date, Date | undefined>;
+  /** Times that it was begun. */
+  attempts: Generated<number>;
 }
 
 export type UserRow = Selectable<UsersTable>;

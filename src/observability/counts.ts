@@ -63,6 +63,9 @@ export const counts = {
   uploadsAborted: 0,
   uploadsFailed: 0,
 
+  /** Jobs that were begun: done, to be tried again, or given up. */
+  jobs: zeroes(['done', 'failed', 'given_up']),
+
   /** Lines that were not logged because nobody took those before them. */
   logLinesDropped: 0,
 };

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+/** Items separated by commas. */
+export const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== ''),
+);
+
+/** An address of one of the protocols, such as `https:`. `takes`: what to tell whoever gave another value. */
+export const url = (protocols: readonly string[], takes: string) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), takes);
+
+/** A whole number within bounds. */
+export const wholeNumber = (min: number, max: number) =>
+  z
+    .string()
+    .refine(
+      (text) => /^\d+$/.test(text) && Number(text) >= min && Number(text) <= max,
+      `a whole number from ${String(min)} to ${String(max)}`,
+    )
+    .transform(Number);
+
+export const DAY_MS = 86_400_000;
+const UNITS = { m: 60_000, h: 3_600_000, d: DAY_MS };
+
+/** Minutes, hours or days; milliseconds once read. */
+export const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,4}[mhd]$/, 'a number of minutes, hours or days, such as 90m, 12h or 30d')
+  .transform((text) => Number(text.slice(0, -1)) * UNITS[text.slice(-1) as keyof typeof UNITS]);
+
+/** Seconds; milliseconds once read. */
+export const seconds = z
+  .string()
+  .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
+  .transform((text) => Number(text.slice(0, -1)) * 1000);
+/** `true` or `false`. */
+export const flag = z.enum(['true', 'false'], 'true or false').transform((text) => text === 'true');
+
+/** An address that a browser could open. */
+export const httpUrl = (takes: string) => url(['http:', 'https:'], takes);

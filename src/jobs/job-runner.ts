@@ -1,0 +1,206 @@
+import type { Database } from '../db/database.js';
+import { counts } from '../observability/counts.js';
+import type { Logger } from '../observability/logger.js';
+import { endJob, letJobGo, putJobOff, takeJobs, type HeldJob } from './jobs.queries.js';
+
+/** How jobs of one kind are done. */
+export interface JobKind {
+  /** As `addJob` (jobs.queries.ts) names it. */
+  readonly kind: string;
+  /** Jobs of the kind that one process is at together. */
+  readonly atOnce: number;
+  /**
+   * Does the job. It may be done twice, and by two processes at once where one was taken for dead: what it does must stand that. Throwing lets it be tried again, later and
+   * later. `signal` is aborted when the process stops, or no longer holds the job.
+   */
+  run(subject: string, signal: AbortSignal): Promise<void>;
+  /** Times that it is begun before it is given up: without it, it is tried for ever. */
+  readonly attempts?: number;
+  /** Called in place of one more attempt, with what the last one threw; undefined where its process died. When this throws, it is called again later. */
+  giveUp?(subject: string, error: unknown): Promise<void>;
+}
+
+export interface JobTimes {
+  /** Milliseconds without a heartbeat after which a job's process is taken for dead. */
+  readonly holdMs: number;
+  readonly heartbeatMs: number;
+  /** Milliseconds between two looks for jobs that others have asked for. */
+  readonly pollMs: number;
+  /** Milliseconds to the second attempt; doubled for each one that follows. */
+  readonly retryMs: number;
+}
+
+const TIMES: JobTimes = { holdMs: 60_000, heartbeatMs: 15_000, pollMs: 5000, retryMs: 1000 };
+const MAX_RETRY_MS = 600_000;
+
+/**
+ * Does the jobs that the database holds, each kind in bounded number, off the requests that asked for them. A job whose process died is done by
+ * any other once its hold has run out; one that is stopped is let go at once.
+ */
+export class JobRunner {
+  private readonly lanes: readonly Lane[];
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    deps: { readonly db: Database; readonly logger: Logger },
+    kinds: readonly JobKind[],
+    private readonly times: JobTimes = TIMES,
+  ) {
+    this.lanes = kinds.map((kind) => new Lane(deps, kind, times));
+  }
+
+  /** Looks for jobs now and from time to time. Keeps no process alive. */
+  start(): void {
+    this.timer = setInterval(() => this.wake(), this.times.pollMs);
+    this.timer.unref();
+    this.wake();
+  }
+
+  /** Looks for jobs now, for whoever has committed one. Waits for nothing. */
+  wake(): void {
+    for (const lane of this.lanes) lane.wake();
+  }
+
+  /** Takes no more jobs, aborts those under way and resolves when they have settled. */
+  async stop(): Promise<void> {
+    clearInterval(this.timer);
+    await Promise.all(this.lanes.map((lane) => lane.stop()));
+  }
+}
+
+/** The jobs of one kind. */
+class Lane {
+  private readonly running = new Set<Promise<void>>();
+  private readonly stopping = new AbortController();
+  private looking: Promise<void> | undefined;
+  private again = false;
+
+  constructor(
+    private readonly deps: { readonly db: Database; readonly logger: Logger },
+    private readonly kind: JobKind,
+    private readonly times: JobTimes,
+  ) {}
+
+  wake(): void {
+    if (this.stopping.signal.aborted) return;
+    this.again = true;
+    this.looking ??= this.look().finally(() => {
+      this.looking = undefined;
+      if (this.again) this.wake();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.stopping.abort(new Error('the process stops'));
+    await this.looking;
+    await Promise.all(this.running);
+  }
+
+  /** Takes as many as there is room for. */
+  private async look(): Promise<void> {
+    const { kind, atOnce } = this.kind;
+    while (this.again && !this.stopping.signal.aborted) {
+      this.again = false;
+      const room = atOnce - this.running.size;
+      if (room <= 0) return;
+      try {
+        for (const job of await takeJobs(this.deps.db, kind, room, this.times.holdMs)) this.begin(job);
+      } catch (err) {
+        this.deps.logger.warn({ err, kind }, 'looking for jobs failed, it is tried again');
+      }
+    }
+  }
+
+  private begin(job: HeldJob): void {
+    const run = this.attempt(job).finally(() => {
+      this.running.delete(run);
+      this.wake();
+    });
+    this.running.add(run);
+  }
+
+  private async attempt(job: HeldJob): Promise<void> {
+    const { kind, subject } = job;
+    const { db, logger } = this.deps;
+    const hold = new Hold(db, job, this.times, this.stopping.signal);
+    try {
+      await this.do(job, hold.signal);
+      await endJob(db, job);
+    } catch (err) {
+      const isStopped = this.stopping.signal.aborted;
+      if (!isStopped) {
+        counts.jobs.failed += 1;
+        logger.warn({ err, kind, subject, attempts: job.attempts }, 'a job failed, it is tried again');
+      }
+      const later = isStopped ? letJobGo(db, job) : putJobOff(db, job, this.pauseAfter(job));
+      // Where this fails too, its hold runs out.
+      await later.catch(() => undefined);
+    } finally {
+      hold.release();
+    }
+  }
+
+  private async do({ kind, subject, attempts }: HeldJob, signal: AbortSignal): Promise<void> {
+    const most = this.kind.attempts ?? Infinity;
+    let reason: unknown;
+    if (attempts <= most) {
+      try {
+        await this.kind.run(subject, signal);
+        counts.jobs.done += 1;
+        return;
+      } catch (error) {
+        if (attempts < most || signal.aborted) throw error;
+        reason = error;
+      }
+    }
+    await this.kind.giveUp?.(subject, reason);
+    counts.jobs.given_up += 1;
+    this.deps.logger.error({ err: reason, kind, subject, attempts }, 'a job was given up');
+  }
+
+  /** Random by half, so that what failed together is not tried together. */
+  private pauseAfter({ attempts }: HeldJob): number {
+    const full = Math.min(this.times.retryMs * 2 ** Math.min(attempts - 1, 20), MAX_RETRY_MS);
+    return Math.round(full * (0.5 + Math.random() / 2));
+  }
+}
+
+/** This process's hold on a job, kept alive by a heartbeat. */
+class Hold {
+  /** Aborted when the hold was lost, and when the process stops. */
+  readonly signal: AbortSignal;
+  private readonly lost = new AbortController();
+  private readonly timer: NodeJS.Timeout;
+  private goodUntil: number;
+
+  constructor(
+    private readonly db: Database,
+    private readonly job: HeldJob,
+    private readonly times: JobTimes,
+    stopping: AbortSignal,
+  ) {
+    this.signal = AbortSignal.any([this.lost.signal, stopping]);
+    this.goodUntil = performance.now() + times.holdMs;
+    this.timer = setInterval(() => void this.beat(), times.heartbeatMs);
+    this.timer.unref();
+  }
+
+  release(): void {
+    clearInterval(this.timer);
+  }
+
+  private async beat(): Promise<void> {
+    const asked = performance.now();
+    try {
+      if (await putJobOff(this.db, this.job, this.times.holdMs)) this.goodUntil = asked + this.times.holdMs;
+      else this.lose();
+    } catch {
+      // The database may be away for a moment; the hold stands until its time has passed.
+      if (performance.now() + this.times.heartbeatMs > this.goodUntil) this.lose();
+    }
+  }
+
+  private lose(): void {
+    this.lost.abort(new Error('the job is no longer held: its process was taken for dead'));
+  }
+}

@@ -1,0 +1,92 @@
+import { sql } from 'kysely';
+import type { Database, Trx } from '../db/database.js';
+
+/** Time is the database's clock throughout. */
+const now = sql<Date>`clock_timestamp()`;
+const after = (ms: number) => sql<Date>`clock_timestamp() + ${`${String(ms)} milliseconds`}::interval`;
+
+/** A job that this process holds. `attempts` tells its hold from an earlier one, and from a later one. */
+export interface HeldJob {
+  readonly kind: string;
+  readonly subject: string;
+  /** Times that it was begun, this one included. */
+  readonly attempts: number;
+}
+
+/**
+ * Asks for a job in the transaction that makes it due, so that it is neither lost nor done for nothing. One that is asked for already,
+ * or under way, is not asked for twice. `delayMs`: not before so many milliseconds.
+ */
+export async function addJob(trx: Trx | Database, kind: string, subject: string, delayMs = 0): Promise<void> {
+  await trx
+    .insertInto('jobs')
+    .values({ kind, subject, run_at: after(delayMs) })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Takes jobs of a kind that are due, the longest due first, and holds them for `holdMs`. Several processes take different ones. */
+export async function takeJobs(
+  db: Database,
+  kind: string,
+  limit: number,
+  holdMs: number,
+): Promise<HeldJob[]> {
+  return db
+    .updateTable('jobs')
+    .set((eb) => ({ run_at: after(holdMs), attempts: eb('attempts', '+', 1) }))
+    .where('kind', '=', kind)
+    .where('subject', 'in', (qb) =>
+      qb
+        .selectFrom('jobs')
+        .select('subject')
+        .where('kind', '=', kind)
+        .where('run_at', '<=', now)
+        .orderBy('run_at')
+        .limit(limit)
+        .forUpdate()
+        .skipLocked(),
+    )
+    .returning(['kind', 'subject', 'attempts'])
+    .execute();
+}
+
+/** Leaves a job to any other process, now, as if it had not been begun here. */
+export async function letJobGo(db: Database, { kind, subject, attempts }: HeldJob): Promise<void> {
+  await db
+    .updateTable('jobs')
+    .set({ run_at: now, attempts: attempts - 1 })
+    .where('kind', '=', kind)
+    .where('subject', '=', subject)
+    .where('attempts', '=', attempts)
+    .execute();
+}
+
+/** The job is done, or given up. */
+export async function endJob(db: Database, { kind, subject, attempts }: HeldJob): Promise<void> {
+  await db
+    .deleteFrom('jobs')
+    .where('kind', '=', kind)
+    .where('subject', '=', subject)
+    .where('attempts', '=', attempts)
+    .execute();
+}
+
+/**
+ * Puts the job's time off by so many milliseconds: it is held on for as long, or tried again then. False once it was taken for dead, and
+ * begun by another process or ended.
+ */
+export async function putJobOff(
+  db: Database,
+  { kind, subject, attempts }: HeldJob,
+  ms: number,
+): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('jobs')
+    .set({ run_at: after(ms) })
+    .where('kind', '=', kind)
+    .where('subject', '=', subject)
+    .where('attempts', '=', attempts)
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}

@@ -5,6 +5,7 @@ import * as files from './0003_files.js';
 import * as messages from './0004_messages.js';
 import * as fileStore from './0005_file_store.js';
 import * as jobs from './0006_jobs.js';
+import * as blobs from './0007_blobs.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
 export const migrations: Record<string, Migration> = {
@@ -14,4 +15,5 @@ export const migrations: Record<string, Migration> = {
   '0004_messages': messages,
   '0005_file_store': fileStore,
   '0006_jobs': jobs,
+  '0007_blobs': blobs,
 };

@@ -207,7 +207,7 @@ async function start(
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),
-    downloads: createDownloads({ links, storage, addressOf, logger, findFile: (id) => files.fileRow(id) }),
+    downloads: createDownloads({ links, storage, addressOf, logger, findFile: (id) => files.stored(id) }),
     upgrade: (req, socket, head) => {
       sockets.upgrade(req, socket, head);
     },

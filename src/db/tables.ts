@@ -12,6 +12,7 @@ export interface Tables {
   messages: MessagesTable;
   message_files: MessageFilesTable;
   files: FilesTable;
+  blobs: BlobsTable;
   upload_leases: UploadLeasesTable;
   file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
@@ -142,9 +143,22 @@ interface FilesTable {
   mime_type: string;
   size: number;
   sha256: string;
-  storage_key: string;
+  /** Its bytes; null once it is deleted. */
+  blob_id: string | null;
   created_at: Date;
   deleted_at: Date | null;
+}
+
+/** Bytes that lie in storage for as many files as name them. Where none does, the row goes. */
+interface BlobsTable {
+  /** The first key that its bytes lay under. */
+  id: string;
+  /** Where its bytes lie. */
+  storage_key: string;
+  sha256: string;
+  size: number;
+  /** Whether new files of this content share it: one blob of a content at most. Others are from before there was sharing. */
+  is_shared: Generated<boolean>;
 }
 
 /** An upload under way, or bytes that are to be deleted: what a sweep may remove once the lease has run out. */
@@ -188,4 +202,5 @@ export type RoomEventRow = Selectable<RoomEventsTable>;
 export type NewRoomEvent = Insertable<RoomEventsTable>;
 export type MessageRow = Selectable<MessagesTable>;
 export type FileRow = Selectable<FilesTable>;
+export type BlobRow = Selectable<BlobsTable>;
 export type NewFile = Insertable<FilesTable>;

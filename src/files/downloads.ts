@@ -2,10 +2,10 @@ import { create as contentDisposition } from 'content-disposition';
 import fresh from 'fresh';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { FileRow } from '../db/tables.js';
 import type { ErrorCode } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
+import type { StoredFileRow } from './files.queries.js';
 import type { FileLinks } from './links.js';
 import type { AddressOf } from './storage/open.js';
 import type { SaidOfBytes, Storage } from './storage/storage.js';
@@ -16,8 +16,8 @@ export interface DownloadDeps {
   /** Where clients are sent for the bytes; undefined: they come from here. */
   readonly addressOf: AddressOf | undefined;
   readonly logger: Logger;
-  /** The row, deleted or not. */
-  readonly findFile: (id: string) => Promise<FileRow | undefined>;
+  /** The file, unless it was deleted. */
+  readonly findFile: (id: string) => Promise<StoredFileRow | undefined>;
 }
 
 /** Milliseconds that a client may take nothing of what it asked for. */
@@ -85,7 +85,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
 
   // File.
   const file = await deps.findFile(link.fileId);
-  if (file?.deleted_at !== null) {
+  if (file === undefined) {
     refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
     return;
   }
@@ -146,8 +146,8 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   const bytes = await deps.storage.read(file.storage_key, part);
   if (bytes === undefined) {
     // They go after the row: deleted a moment ago, or lost.
-    const now = await deps.findFile(link.fileId);
-    if (now?.deleted_at === null) throw new Error(`the bytes of file ${file.id} are missing`);
+    if ((await deps.findFile(link.fileId)) !== undefined)
+      throw new Error(`the bytes of file ${file.id} are missing`);
     refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
     return;
   }

@@ -6,15 +6,19 @@ import type { Bus } from '../events/bus.js';
 import { writeInRoom } from '../rooms/room-write.js';
 import { canSee, canWrite } from '../rooms/rooms.policy.js';
 import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
+import { holdBlob, type HeldBlob } from './blobs.queries.js';
+import { lostTwin } from './lost-twin.js';
 import { nameKey, safeName } from './file-name.js';
 import { insertFile } from './files.queries.js';
 import { incomplete, type ArrivedFile, type IncomingFile } from './incoming-file.js';
+import type { LeaseSweeper } from './lease-sweeper.js';
 import { takeIn, type Decided, type StoredFile, type UploadDeps } from './uploads.js';
 import { redeemLease } from './upload-leases.queries.js';
 
 export interface FileUploadsDeps extends UploadDeps {
   readonly db: Database;
   readonly bus: Bus;
+  readonly sweeper: LeaseSweeper;
 }
 
 /** What a write answers: the file, and the place in the log of what was written. */
@@ -106,14 +110,20 @@ export class FileUploads {
     });
   }
 
-  /** The last step: key, lease, row and event in one transaction. */
+  /**
+   * The last step: key, lease, blob, row and event in one transaction. Where a blob has the same content already, the file shares it, and the
+   * sweeper takes the bytes that came.
+   */
   private async show(
     actorId: string,
     roomId: string,
-    { storageKey, name, mimeType, size, sha256 }: StoredFile,
+    stored: StoredFile,
     call: Call | undefined,
   ): Promise<Decided<FileWritten>> {
-    return writeInRoom(this.deps, actorId, roomId, async (write) => {
+    const { storageKey, name, mimeType, size, sha256 } = stored;
+    const lost = await lostTwin(this.deps, stored);
+    let blob: HeldBlob | undefined;
+    const decided = await writeInRoom(this.deps, actorId, roomId, async (write) => {
       if (!canWrite(write.role)) throw notMember();
       const keyed = call && { ...call, input: { roomId, name, size, sha256 } };
       const first = keyed && (await claimKey<FileWritten>(write.trx, keyed));
@@ -123,6 +133,7 @@ export class FileUploads {
       }
       const fileId = newId();
       const place = await write.take({ files: 1 });
+      blob = await holdBlob(write.trx, stored, lost);
       await insertFile(write.trx, {
         id: fileId,
         room_id: roomId,
@@ -133,7 +144,7 @@ export class FileUploads {
         mime_type: mimeType,
         size,
         sha256,
-        storage_key: storageKey,
+        blob_id: blob.id,
         created_at: place.at,
         deleted_at: null,
       });
@@ -146,6 +157,8 @@ export class FileUploads {
       if (keyed !== undefined) await recordOutcome(write.trx, keyed, value);
       return { keep: true, value };
     });
+    if (blob?.leavesBytes === true) this.deps.sweeper.sweepLater();
+    return decided;
   }
 }
 

@@ -1,24 +1,28 @@
-import type { Database } from '../db/database.js';
+import { transaction, type Database } from '../db/database.js';
 import type { Logger } from '../observability/logger.js';
-import { fileRow, storedRows } from './files.queries.js';
+import { filesOfBlobs, isBlob, releaseBlobs } from './blobs.queries.js';
 import { LeaseSweeper } from './lease-sweeper.js';
 import type { Storage } from './storage/storage.js';
-import { verified, WrongBytesError, type StoredRow } from './stored-file.js';
+import {
+  storedBlobs,
+  tellBroken,
+  verified,
+  WrongBytesError,
+  type BlobToolDeps,
+  type StoredBlob,
+} from './stored-blob.js';
 import { claimedKeys, insertExpiredLeases } from './upload-leases.queries.js';
 
-export interface CheckDeps {
-  readonly db: Database;
+export interface CheckDeps extends BlobToolDeps {
   readonly storage: Storage;
   readonly logger: Logger;
-  /** Takes one line for whoever asked. */
-  readonly tell: (line: string) => void;
 }
 
 /** Rows or keys that are looked at together. */
 const BATCH = 100;
 
 /**
- * Holds the rows of files and the bytes in storage against each other, both ways, also while servers run. With `hashes` all bytes are read. With
+ * Holds the files of the database and the bytes in storage against each other, both ways, also while servers run. With `hashes` all bytes are read. With
  * `mend` what belongs to nothing is deleted, as the bytes of a deleted file are: by an expired lease. Files whose bytes are lost are told and
  * nothing else; where that is every file, nothing is deleted. Answers whether all is well now.
  */
@@ -28,51 +32,89 @@ export async function checkFiles(
 ): Promise<boolean> {
   const { tell } = deps;
   let files = 0;
+  let blobs = 0;
   let broken = 0;
-  for await (const rows of storedRows(deps.db, BATCH)) {
-    const found = await Promise.all(rows.map((row) => wrongOf(deps, row)));
-    files += rows.length;
-    for (const [i, row] of rows.entries()) {
-      const wrong = found[i] ?? (hashes ? await wrongBytesOf(deps, row) : undefined);
-      if (wrong === undefined || !(await isThere(deps, row))) continue;
-      broken += 1;
-      tell(`broken  file ${row.id}, key ${row.storage_key}: ${wrong}`);
+  const suspects: StoredBlob[] = [];
+  for await (const batch of storedBlobs(deps.db, BATCH)) {
+    const found = await Promise.all(batch.map((blob) => wrongOf(deps, blob)));
+    for (const [i, blob] of batch.entries()) {
+      if (blob.fileIds.length === 0) {
+        suspects.push(blob);
+        continue;
+      }
+      files += blob.fileIds.length;
+      blobs += 1;
+      const wrong = found[i] ?? (hashes ? await wrongBytesOf(deps, blob) : undefined);
+      if (wrong === undefined || !(await isBlob(deps.db, blob))) continue;
+      broken += blob.fileIds.length;
+      tellBroken(deps, blob, wrong);
     }
   }
 
+  const unnamed = await stillUnnamed(deps.db, suspects);
   const orphans = await orphansOf(deps);
-  for (const key of orphans) tell(`orphan  key ${key}: bytes that belong to no file and no upload`);
+  const keys = [...unnamed.map(({ storage_key }) => storage_key), ...orphans].sort();
+  for (const key of keys) tell(`orphan  key ${key}: bytes that belong to no file and no upload`);
   // Of a bucket that is another's, or whose prefix is, everything looks like this.
   const isOurs = broken < files;
-  if (mend && !isOurs && orphans.length > 0)
+  if (mend && !isOurs && keys.length > 0)
     tell('nothing is deleted: no file of the database has its bytes here');
-  if (mend && isOurs && orphans.length > 0) {
-    await insertExpiredLeases(deps.db, orphans);
-    const sweeper = new LeaseSweeper(deps);
-    sweeper.sweepSoon();
-    await sweeper.idle();
-  }
-  const left = mend ? await orphansOf(deps) : orphans;
-  const mended = mend ? `, ${String(orphans.length - left.length)} deleted` : '';
-  tell(`${String(files)} files: ${String(broken)} broken; ${String(orphans.length)} orphans${mended}`);
-  return broken === 0 && left.length === 0;
+  if (mend && isOurs && keys.length > 0) await deleteOrphans(deps, unnamed, orphans);
+  const left = mend
+    ? (await stillUnnamed(deps.db, unnamed)).length + (await orphansOf(deps)).length
+    : keys.length;
+  const mended = mend ? `, ${String(keys.length - left)} deleted` : '';
+  const [filesSeen, blobsSeen, brokenSeen] = [files, blobs, broken].map(String);
+  tell(
+    `${filesSeen} files, ${blobsSeen} contents: ${brokenSeen} broken; ${String(keys.length)} orphans${mended}`,
+  );
+  return broken === 0 && left === 0;
 }
 
-/** What is wrong with the bytes of a file, as far as it shows without reading them. */
+/** Those that no file names now either, and that are there. A file takes its blob along when it goes, so another hand was at work. */
+async function stillUnnamed(db: Database, blobs: readonly StoredBlob[]): Promise<StoredBlob[]> {
+  if (blobs.length === 0) return [];
+  const named = await filesOfBlobs(
+    db,
+    blobs.map(({ id }) => id),
+  );
+  const found: StoredBlob[] = [];
+  for (const blob of blobs) if (!named.has(blob.id) && (await isBlob(db, blob))) found.push(blob);
+  return found;
+}
+
+async function deleteOrphans(
+  deps: CheckDeps,
+  unnamed: readonly StoredBlob[],
+  orphans: readonly string[],
+): Promise<void> {
+  await transaction(deps.db, (trx) =>
+    releaseBlobs(
+      trx,
+      unnamed.map(({ id }) => id),
+    ),
+  );
+  await insertExpiredLeases(deps.db, orphans);
+  const sweeper = new LeaseSweeper(deps);
+  sweeper.sweepSoon();
+  await sweeper.idle();
+}
+
+/** What is wrong with the bytes of a blob, as far as it shows without reading them. */
 async function wrongOf(
   { storage }: CheckDeps,
-  { storage_key, size }: StoredRow,
+  { storage_key, size }: StoredBlob,
 ): Promise<string | undefined> {
   const found = await storage.size(storage_key);
   if (found === undefined) return 'its bytes are missing';
   return found === size ? undefined : `it has ${String(found)} bytes, and had ${String(size)}`;
 }
 
-async function wrongBytesOf({ storage }: CheckDeps, row: StoredRow): Promise<string | undefined> {
+async function wrongBytesOf({ storage }: CheckDeps, blob: StoredBlob): Promise<string | undefined> {
   try {
-    const bytes = await storage.read(row.storage_key);
+    const bytes = await storage.read(blob.storage_key);
     if (bytes === undefined) return 'its bytes are missing';
-    for await (const _chunk of verified(bytes, row));
+    for await (const _chunk of verified(bytes, blob));
     return undefined;
   } catch (error) {
     if (error instanceof WrongBytesError) return error.message;
@@ -80,12 +122,8 @@ async function wrongBytesOf({ storage }: CheckDeps, row: StoredRow): Promise<str
   }
 }
 
-/** Whether it was not deleted meanwhile. */
-const isThere = async ({ db }: CheckDeps, { id }: StoredRow): Promise<boolean> =>
-  (await fileRow(db, id))?.deleted_at === null;
-
 /**
- * Keys in storage that neither a file nor a lease names. A lease is there before the first byte, so none is under way; what was listed, and
+ * Keys in storage that neither a blob nor a lease names. A lease is there before the first byte, so none is under way; what was listed, and
  * deleted before the database was asked, is not listed again.
  */
 async function orphansOf(deps: CheckDeps): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { sql, type SelectQueryBuilder } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
 import { rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
-import type { FileRow, NewFile, Tables } from '../db/tables.js';
+import type { BlobRow, FileRow, NewFile, Tables } from '../db/tables.js';
 
 /** Answers in the order of `ids`; undefined for what does not exist or was deleted. */
 export async function filesByIds(
@@ -24,32 +24,27 @@ export async function fileRow(db: Database | Trx, id: string): Promise<FileRow |
   return db.selectFrom('files').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** What the database knows of the bytes of every file that is there, so many rows at a time, in the order of their ids. */
-export async function* storedRows(
-  db: Database,
-  limit: number,
-): AsyncGenerator<Pick<FileRow, 'id' | 'storage_key' | 'size' | 'sha256'>[]> {
-  let after: string | undefined;
-  for (;;) {
-    let query = db
-      .selectFrom('files')
-      .select(['id', 'storage_key', 'size', 'sha256'])
-      .where('deleted_at', 'is', null);
-    if (after !== undefined) query = query.where('id', '>', after);
-    const rows = await query.orderBy('id').limit(limit).execute();
-    if (rows.length > 0) yield rows;
-    if (rows.length < limit) return;
-    after = rows.at(-1)?.id;
-  }
+/** A file that is there, with where its bytes lie. */
+export type StoredFileRow = FileRow & Pick<BlobRow, 'storage_key'>;
+
+/** Undefined for what does not exist or was deleted. */
+export async function storedFile(db: Database, id: string): Promise<StoredFileRow | undefined> {
+  return db
+    .selectFrom('files')
+    .innerJoin('blobs', 'blobs.id', 'files.blob_id')
+    .selectAll('files')
+    .select('blobs.storage_key')
+    .where('files.id', '=', id)
+    .executeTakeFirst();
 }
 
 export async function insertFile(trx: Trx, file: NewFile): Promise<void> {
   await trx.insertInto('files').values(file).execute();
 }
 
-/** The row stays as a tombstone: the log names it. */
+/** The row stays as a tombstone: the log names it. Its blob must be released next (blobs.queries.ts). */
 export async function markDeleted(trx: Trx, id: string, at: Date): Promise<void> {
-  await trx.updateTable('files').set({ deleted_at: at }).where('id', '=', id).execute();
+  await trx.updateTable('files').set({ deleted_at: at, blob_id: null }).where('id', '=', id).execute();
 }
 
 export interface FileCriteria {

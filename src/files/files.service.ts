@@ -5,13 +5,12 @@ import { badInput, forbidden, notFound } from '../errors.js';
 import type { Bus } from '../events/bus.js';
 import { writeInRoom } from '../rooms/room-write.js';
 import { membershipOf } from '../rooms/rooms.queries.js';
+import { releaseBlobs } from './blobs.queries.js';
 import { nameKey } from './file-name.js';
 import { FileUploads, type FileUploadsDeps, type FileWritten } from './file-uploads.js';
 import * as policy from './files.policy.js';
 import * as queries from './files.queries.js';
-import type { LeaseSweeper } from './lease-sweeper.js';
 import { MAX_LINK_SECONDS, type FileLinks } from './links.js';
-import { insertExpiredLease } from './upload-leases.queries.js';
 
 /** Rows that numbered pages reach: beyond, counting them off costs too much. */
 const MAX_PAGED_ROWS = 10_000;
@@ -20,7 +19,6 @@ const MAX_PAGE_SIZE = 100;
 export interface FilesDeps extends FileUploadsDeps {
   readonly db: Database;
   readonly bus: Bus;
-  readonly sweeper: LeaseSweeper;
   readonly links: FileLinks;
 }
 
@@ -54,7 +52,7 @@ export class FilesService {
   }
 
   /**
-   * Deletes a file at once; its bytes go soon after, also through a crash. Throws NOT_FOUND for one that is deleted or in a
+   * Deletes a file at once; its bytes go soon after, also through a crash, unless other files share them. Throws NOT_FOUND for one that is deleted or in a
    * room that the actor is no member of, FORBIDDEN for all but its uploader, moderators and owners.
    */
   async delete(actorId: string, fileId: string): Promise<FileWritten> {
@@ -72,7 +70,7 @@ export class FilesService {
         }
         const place = await write.take({ files: -1 });
         await queries.markDeleted(write.trx, fileId, place.at);
-        await insertExpiredLease(write.trx, present.storage_key);
+        if (present.blob_id !== null) await releaseBlobs(write.trx, [present.blob_id]);
         const eventCursor = await write.append(place, {
           kind: 'FILE_DELETED',
           actor_id: actorId,
@@ -91,7 +89,12 @@ export class FilesService {
     return queries.filesByIds(this.deps.db, ids);
   }
 
-  /** The row of a file that is there or was deleted: what an outcome or a link names. */
+  /** A file that is there, with where its bytes lie. Rights are not checked here. */
+  stored(id: string): Promise<queries.StoredFileRow | undefined> {
+    return queries.storedFile(this.deps.db, id);
+  }
+
+  /** The row of a file that is there or was deleted: what an outcome names. */
   fileRow(id: string): Promise<FileRow | undefined> {
     return queries.fileRow(this.deps.db, id);
   }

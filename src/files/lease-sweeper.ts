@@ -5,15 +5,18 @@ import { deleteExpiredLease, takeExpiredLeases } from './upload-leases.queries.j
 
 /** Milliseconds between two looks for leases that have run out. */
 const INTERVAL_MS = 30_000;
+/** Milliseconds until what may wait is swept. */
+const LATER_MS = 1000;
 /** Leases taken at once. */
 const BATCH = 100;
 
 /**
- * Deletes the bytes that only an expired lease names: uploads that a crash cut off, files that were deleted. Several
+ * Deletes the bytes that only an expired lease names: uploads that a crash cut off, files that were deleted, what came a second time. Several
  * processes may sweep at once. Bytes go before the lease, so that a crash in between leaks nothing.
  */
 export class LeaseSweeper {
   private timer: NodeJS.Timeout | undefined;
+  private later: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   private again = false;
   private stopped = false;
@@ -36,6 +39,15 @@ export class LeaseSweeper {
     this.running ??= this.run();
   }
 
+  /** Sweeps in a second, so that what is left to sweep does not show in how long an answer takes. */
+  sweepLater(): void {
+    if (this.stopped) return;
+    this.later ??= setTimeout(() => {
+      this.later = undefined;
+      this.sweepSoon();
+    }, LATER_MS).unref();
+  }
+
   /** Resolves when the sweep under way has ended. */
   async idle(): Promise<void> {
     await this.running;
@@ -44,6 +56,7 @@ export class LeaseSweeper {
   async stop(): Promise<void> {
     this.stopped = true;
     clearInterval(this.timer);
+    clearTimeout(this.later);
     await this.running;
   }
 

@@ -17,9 +17,9 @@ export async function setStoreId(trx: Trx, id: string): Promise<void> {
 export async function newestStorageKeys(db: Database | Trx): Promise<string[]> {
   const rows = await db
     .selectFrom('files')
-    .select('storage_key')
-    .where('deleted_at', 'is', null)
-    .orderBy('id', 'desc')
+    .innerJoin('blobs', 'blobs.id', 'files.blob_id')
+    .select('blobs.storage_key')
+    .orderBy('files.id', 'desc')
     .limit(SAMPLE)
     .execute();
   return rows.map((row) => row.storage_key);

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
 
 /**
- * A lease names bytes that no file row names: those of an upload under way, or of a file that was deleted. One that has
+ * A lease names bytes that no blob names: those of an upload under way, or such as are to be deleted. One that has
  * run out never lives again, so whoever finds it run out may delete the bytes. Time is the database's clock throughout.
  */
 
@@ -28,7 +28,7 @@ export async function extendLease(db: Database, storageKey: string, ms: number):
   return numUpdatedRows > 0n;
 }
 
-/** Ends the lease in the transaction that stores the file row. False when it had run out: the bytes may be gone. */
+/** Ends the lease in the transaction that stores the file row, which must hand the bytes on: to a blob, or to the sweeper. False when it had run out: the bytes may be gone. */
 export async function redeemLease(trx: Trx, storageKey: string): Promise<boolean> {
   const { numDeletedRows } = await trx
     .deleteFrom('upload_leases')
@@ -36,11 +36,6 @@ export async function redeemLease(trx: Trx, storageKey: string): Promise<boolean
     .where('expires_at', '>', now)
     .executeTakeFirst();
   return numDeletedRows > 0n;
-}
-
-/** Hands a deleted file's bytes to the sweeper. */
-export async function insertExpiredLease(trx: Trx, storageKey: string): Promise<void> {
-  await trx.insertInto('upload_leases').values({ storage_key: storageKey, expires_at: LONG_AGO }).execute();
 }
 
 /**
@@ -79,28 +74,26 @@ export async function takeExpiredLeases(db: Database, limit: number): Promise<st
   return rows.map((row) => row.storage_key);
 }
 
-/** Those of the keys that a file or a lease names; asked at once, since the one takes over from the other. */
+/** Those of the keys that a blob or a lease names; asked at once, since the one takes over from the other. */
 export async function claimedKeys(db: Database, keys: readonly string[]): Promise<Set<string>> {
   if (keys.length === 0) return new Set();
   const rows = await db
-    .selectFrom('files')
+    .selectFrom('blobs')
     .select('storage_key')
     .where('storage_key', 'in', keys)
-    .where('deleted_at', 'is', null)
     .unionAll((qb) => qb.selectFrom('upload_leases').select('storage_key').where('storage_key', 'in', keys))
     .execute();
   return new Set(rows.map((row) => row.storage_key));
 }
 
-/** Hands bytes that nothing names to the sweeper. */
-export async function insertExpiredLeases(db: Database, storageKeys: readonly string[]): Promise<void> {
-  for (const storage_key of storageKeys) {
-    await db
-      .insertInto('upload_leases')
-      .values({ storage_key, expires_at: LONG_AGO })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
-  }
+/** Hands bytes that nothing names any more to the sweeper. */
+export async function insertExpiredLeases(db: Database | Trx, storageKeys: readonly string[]): Promise<void> {
+  if (storageKeys.length === 0) return;
+  await db
+    .insertInto('upload_leases')
+    .values(storageKeys.map((storage_key) => ({ storage_key, expires_at: LONG_AGO })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
 }
 
 /** After the bytes are gone. */

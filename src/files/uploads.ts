@@ -34,7 +34,7 @@ export interface StoredFile {
   readonly sha256: string;
 }
 
-/** What `work` found: `keep` tells whether its transaction took the lease over (redeemLease). */
+/** What `work` found: `keep` tells whether its transaction took the lease over (redeemLease), and decided what becomes of the bytes. */
 export interface Decided<T> {
   readonly keep: boolean;
   readonly value: T;

@@ -79,8 +79,9 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
         [id, author],
       );
       await client.query(
-        `insert into files (id, room_id, seq, uploader_id, name, name_key, mime_type, size, sha256, storage_key, created_at)
-        select gen_random_uuid(), $1::uuid, n, $2, md5(n::text), md5(n::text), 'text/plain', n % 100, 'sha', $1::uuid::text || n, now()
+        `with blob as (insert into blobs values ($1::uuid::text, $1::uuid::text, $1::uuid::text, 1) returning id)
+        insert into files (id, room_id, seq, uploader_id, name, name_key, mime_type, size, sha256, blob_id, created_at)
+        select gen_random_uuid(), $1::uuid, n, $2, md5(n::text), md5(n::text), 'text/plain', n % 100, 'sha', $1::uuid::text, now()
         from generate_series(${ROWS + 1}, ${2 * ROWS}) n`,
         [id, author],
       );

@@ -84,6 +84,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
 
   async function makeFile(room = roomId): Promise<string> {
     const id = newId();
+    await db.insertInto('blobs').values({ id, storage_key: id, sha256: id, size: 1 }).execute();
     await db
       .insertInto('files')
       .values({
@@ -97,7 +98,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
         mime_type: 'text/plain',
         size: 1,
         sha256: '',
-        storage_key: id,
+        blob_id: id,
         created_at: new Date(),
       })
       .execute();

@@ -97,15 +97,21 @@ async function launch(
   const args = ['-D', dataOf(sandbox), ...[...settings, ...place].flatMap((setting) => ['-c', setting])];
   // SIGQUIT is the immediate shutdown, which also gives the shared memory back.
   const server = await sandbox.start(command, args, 'SIGQUIT');
-  const ready = eventually(20_000, `Postgres on port ${port} answers`, async () => {
+  const ready = eventually(60_000, `Postgres on port ${port} answers`, async () => {
     if (!server.running) return 'ended' as const;
-    const client = new pg.Client({ connectionString: addressOf(port), connectionTimeoutMillis: 5_000 });
+    const client = new pg.Client({ connectionString: addressOf(port), connectionTimeoutMillis: 20_000 });
     await client.connect();
     await client.end();
     return 'ready' as const;
   });
   // One that ends has not bound the port, though another's Postgres may answer there.
-  if ((await ready) === 'ended' || !server.running)
+  const outcome = await ready.catch(async (error: unknown) => {
+    // The next attempt wants the same folder.
+    if (server.running) process.kill(server.pid, 'SIGQUIT');
+    await server.ended;
+    throw error;
+  });
+  if (outcome === 'ended' || !server.running)
     throw new Error(`Postgres did not start:\n${sandbox.log()}`);
   return server;
 }

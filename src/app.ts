@@ -166,7 +166,8 @@ async function start(
   const trust = proxyAddr.compile([...config.trustProxy]);
   const requestIdOf = requestIds(trust);
   const contextParts = (
-    req: IncomingMessage,
+    /** Or the address of a client whose request is gone. */
+    req: IncomingMessage | string,
     authentication: Authentication,
     requestId = newId(),
   ): ContextParts => ({
@@ -177,8 +178,9 @@ async function start(
     logger,
     requestId,
     startedAt: performance.now(),
-    lastEventId: lastEventIdOf(req),
-    addressOf: () => proxyAddr(req, trust),
+    // A socket that comes back says in `after` where it stopped.
+    lastEventId: typeof req === 'string' ? undefined : lastEventIdOf(req),
+    addressOf: () => (typeof req === 'string' ? req : proxyAddr(req, trust)),
   });
 
   const connections = new LiveConnections({
@@ -195,6 +197,7 @@ async function start(
     connections,
     logger,
     requestIdOf,
+    clientOf: (req) => proxyAddr(req, trust),
     limits: config.sockets,
     contextParts,
   });

@@ -116,9 +116,9 @@ export class FeedSubscription {
     this.ended = how;
     this.onClose();
     this.wake();
-    this.onEnd?.();
+    this.onEnd?.(this.error);
   }
 
-  /** Called once when it is over, for whoever does not wait in `read`. */
-  onEnd: (() => void) | undefined;
+  /** Called once when it is over, with the error unless it was closed from this side, for whoever does not wait in `read`. */
+  onEnd: ((error: ParleyError | undefined) => void) | undefined;
 }

@@ -4,7 +4,7 @@ import type { Context } from '../graphql/context.js';
 import { toClientErrors } from '../graphql/errors.js';
 import { LiveEnd } from '../live/answers.js';
 import type { LiveConnection } from '../live/connections.js';
-import type { LiveEvents } from '../live/live-events.js';
+import type { Following, LiveEvents } from '../live/live-events.js';
 import { callAt } from '../live/long-timer.js';
 import type { Answer, Batch, LiveSink } from '../live/sink.js';
 import { counts } from '../observability/counts.js';
@@ -25,7 +25,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   readonly viewer: Viewer | undefined;
   private readonly pinging: NodeJS.Timeout;
   private readonly stopExpiry: (() => void) | undefined;
-  private readonly stop: () => void;
+  private readonly following: Following;
   /** Whether the response has taken what it was given, and since when it has not. */
   private wanted = false;
   /** Its end was said; nothing may follow. */
@@ -46,7 +46,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     // Some browsers show no open stream before its first bytes.
     this.push(':\n\n');
     counts.subscribers.sse += 1;
-    this.stop = events.attach(this);
+    this.following = events.attach(this);
   }
 
   get isReady(): boolean {
@@ -96,7 +96,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     counts.subscribers.sse -= 1;
     clearInterval(this.pinging);
     this.stopExpiry?.();
-    this.stop();
+    this.following.stop();
     this.wake?.();
     callback(error);
   }

@@ -19,12 +19,16 @@ export class GroupMember {
     private readonly watch: RoomWatch,
     private readonly group: LiveGroup,
     readonly sink: LiveSink,
-    private readonly onStop: () => void,
   ) {
     group.add(this);
     if (!watch.isCaughtUp) counts.catchUps.begun_behind += 1;
     watch.onEnd((error) => this.end(error));
     this.readOn();
+  }
+
+  /** Who follows. */
+  get userId(): string {
+    return this.watch.userId;
   }
 
   /** Up to where it read by itself. */
@@ -87,7 +91,6 @@ export class GroupMember {
   stop(): void {
     if (this.over) return;
     this.over = true;
-    this.onStop();
     this.group.delete(this);
     this.watch.close();
   }

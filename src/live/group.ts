@@ -37,6 +37,8 @@ export interface GroupOptions {
   readonly tellsCheckpoints: boolean;
   /** Every event changes what the others show. */
   readonly showsRoom: boolean;
+  /** The last subscriber of a user has left. */
+  readonly onUserGone: (userId: string) => void;
   readonly onEmpty: () => void;
 }
 
@@ -47,6 +49,8 @@ export interface GroupOptions {
  */
 export class LiveGroup {
   private readonly members = new Set<GroupMember>();
+  /** How many of them each user has. */
+  private readonly users = new Map<string, number>();
   private readonly live = new Set<GroupMember>();
   private position: LogHead;
   private readonly kept = new Map<string, Kept>();
@@ -68,6 +72,11 @@ export class LiveGroup {
 
   add(member: GroupMember): void {
     this.members.add(member);
+    this.users.set(member.userId, (this.users.get(member.userId) ?? 0) + 1);
+  }
+
+  isFollowedBy(userId: string): boolean {
+    return this.users.has(userId);
   }
 
   /** Makes a member live that has everything up to its place, which is nowhere before the group's. */
@@ -78,7 +87,15 @@ export class LiveGroup {
 
   delete(member: GroupMember): void {
     this.live.delete(member);
-    if (!this.members.delete(member) || this.members.size > 0) return;
+    if (!this.members.delete(member)) return;
+    const { userId } = member;
+    const left = (this.users.get(userId) ?? 0) - 1;
+    if (left > 0) this.users.set(userId, left);
+    else {
+      this.users.delete(userId);
+      this.options.onUserGone(userId);
+    }
+    if (this.members.size > 0) return;
     this.stopListening();
     clearTimeout(this.silence);
     this.forget();

@@ -17,8 +17,8 @@ interface RoomGroups {
    * Given up when the log goes on, so that no event is shown as things were before it.
    */
   context: Context | undefined;
-  /** How many subscribers each user has in each group. */
-  readonly selections: Map<string, Map<string, number>>;
+  /** In how many groups each user is. */
+  readonly selections: Map<string, number>;
 }
 
 const rooms = new WeakMap<Feed, RoomGroups>();
@@ -31,17 +31,13 @@ export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupM
   const room = roomOf(watch.feed);
   const selection = selectionOf(args);
   const { name } = selection;
-  const own = room.selections.get(watch.userId) ?? new Map<string, number>();
-  if (!own.has(name) && own.size >= limits.roomSelections) throw tooManySelections();
-  const group = room.groups.get(name) ?? open(room, watch, args, selection);
-  own.set(name, (own.get(name) ?? 0) + 1);
-  room.selections.set(watch.userId, own);
-  return new GroupMember(watch, group, sink, () => {
-    const left = (own.get(name) ?? 0) - 1;
-    if (left > 0) own.set(name, left);
-    else own.delete(name);
-    if (own.size === 0 && room.selections.get(watch.userId) === own) room.selections.delete(watch.userId);
-  });
+  const known = room.groups.get(name);
+  if (known?.isFollowedBy(watch.userId) !== true) {
+    const others = room.selections.get(watch.userId) ?? 0;
+    if (others >= limits.roomSelections) throw tooManySelections();
+    room.selections.set(watch.userId, others + 1);
+  }
+  return new GroupMember(watch, known ?? open(room, watch, args, selection), sink);
 }
 
 const tooManySelections = (): ParleyError =>
@@ -77,6 +73,11 @@ function open(
     only: watch.only,
     tellsCheckpoints: watch.tellsCheckpoints,
     showsRoom,
+    onUserGone: (userId) => {
+      const left = (room.selections.get(userId) ?? 0) - 1;
+      if (left > 0) room.selections.set(userId, left);
+      else room.selections.delete(userId);
+    },
     onEmpty: () => {
       counts.groups -= 1;
       room.groups.delete(name);

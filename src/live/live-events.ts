@@ -12,6 +12,12 @@ const begun = new WeakMap<Context, LiveEvents>();
 /** The subscription that a request began, whatever was wrapped around it on its way to the transport. */
 export const liveEventsOf = (context: Context): LiveEvents | undefined => begun.get(context);
 
+/** A subscription that has begun. */
+export interface Following {
+  /** The client ends it. */
+  stop(): void;
+}
+
 /**
  * The answers of one live subscription. Transports attach a sink, which is handed texts: what happens in a room is executed once
  * for all who select the same there (LiveGroup). Whoever iterates instead gets each event of the source executed for them alone,
@@ -30,16 +36,15 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
     begun.set(args.contextValue, this);
   }
 
-  /** Hands everything to `sink` from here on. Answers how the client ends it. */
-  attach(sink: LiveSink): () => void {
+  /** Hands everything to `sink` from here on. Answers how the client ends it. Nothing of this is needed any more where it is followed together with others. */
+  attach(sink: LiveSink): Following {
     if (this.source instanceof RoomWatch) {
       try {
-        const member = follow(this.source, this.args, sink);
-        return () => member.stop();
+        return follow(this.source, this.args, sink);
       } catch (error) {
         this.source.close();
         sink.end(error);
-        return () => undefined;
+        return { stop: () => undefined };
       }
     }
     const answer = shareAnswers(this.args);
@@ -47,7 +52,7 @@ export class LiveEvents implements AsyncIterableIterator<ExecutionResult> {
       () => sink.end(),
       (error: unknown) => sink.end(error),
     );
-    return () => void this.return();
+    return { stop: () => void this.return() };
   }
 
   /** What is no part of a log: each takes it at their own pace. */

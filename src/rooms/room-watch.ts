@@ -155,7 +155,7 @@ export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
   /** Calls `listener` once when it is over; with the error, unless it was closed from this side. */
   onEnd(listener: (error: ParleyError | undefined) => void): void {
     if (this.subscription.isOver) listener(this.subscription.error);
-    else this.subscription.onEnd = () => listener(this.subscription.error);
+    else this.subscription.onEnd = listener;
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
  * How a socket is closed, and what the client should do (graphql-transport-ws, RFC 6455). graphql-ws's core closes with the
- * codes of the protocol itself: 4400, 4401, 4403, 4406, 4408, 4409 and 4429.
+ * codes of the protocol itself: 4400, 4401, 4403, 4406, 4409 and 4429.
  */
 export const CLOSE = {
   /** The server restarts: connect again after a random pause, and resume. */
@@ -9,6 +9,8 @@ export const CLOSE = {
   TRY_LATER: { code: 1013, reason: 'Try again later' },
   /** The token was refused, has run out, or its sign-in was ended: connect again with a fresh one. */
   FORBIDDEN: { code: 4403, reason: 'Forbidden' },
+  /** No ConnectionInit in time: connect again. */
+  NO_INIT: { code: 4408, reason: 'Connection initialisation timeout' },
   /** No message that a client sends: do not repeat. */
   BAD_MESSAGE: { code: 4400, reason: 'Invalid message' },
   /** A defect on the server: do not repeat. */

@@ -1,7 +1,12 @@
 import type { Batch, LiveSink } from '../live/sink.js';
-import type { LiveEvents } from '../live/live-events.js';
+import type { Following, LiveEvents } from '../live/live-events.js';
 import { counts } from '../observability/counts.js';
 import type { Lane } from './lane.js';
+
+interface Waiting {
+  readonly resolve: (result: IteratorResult<never, undefined>) => void;
+  readonly reject: (reason: Error) => void;
+}
 
 /**
  * A subscription on a socket. Its answers go by the lane; what graphql-ws's core iterates over tells it of the end alone, in time and
@@ -9,9 +14,10 @@ import type { Lane } from './lane.js';
  */
 export class SocketOperation implements LiveSink, AsyncIterableIterator<never> {
   private readonly jsonId: string;
-  private readonly stop: () => void;
+  private readonly following: Following;
   private ended: { readonly error?: unknown } | undefined;
-  private wake: (() => void) | undefined;
+  /** The one who waits in `next`. */
+  private waiting: Waiting | undefined;
 
   constructor(
     events: LiveEvents,
@@ -20,7 +26,7 @@ export class SocketOperation implements LiveSink, AsyncIterableIterator<never> {
   ) {
     this.jsonId = JSON.stringify(id).slice(1, -1);
     counts.subscribers.ws += 1;
-    this.stop = events.attach(this);
+    this.following = events.attach(this);
   }
 
   get isReady(): boolean {
@@ -39,24 +45,28 @@ export class SocketOperation implements LiveSink, AsyncIterableIterator<never> {
     if (this.ended !== undefined) return;
     this.ended = error === undefined ? {} : { error };
     counts.subscribers.ws -= 1;
-    this.wake?.();
+    if (this.waiting !== undefined) this.settle(this.waiting);
   }
 
-  async next(): Promise<IteratorResult<never, undefined>> {
-    if (this.ended === undefined) {
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-      });
-    }
+  next(): Promise<IteratorResult<never, undefined>> {
+    return new Promise((resolve, reject) => {
+      const waiting = { resolve, reject };
+      if (this.ended === undefined) this.waiting = waiting;
+      else this.settle(waiting);
+    });
+  }
+
+  private settle({ resolve, reject }: Waiting): void {
     const error = this.ended?.error;
+    this.waiting = undefined;
     this.ended = {};
-    if (error === undefined) return { done: true, value: undefined };
-    throw error instanceof Error ? error : new Error('a subscription failed', { cause: error });
+    if (error === undefined) resolve({ done: true, value: undefined });
+    else reject(error instanceof Error ? error : new Error('a subscription failed', { cause: error }));
   }
 
   return(): Promise<IteratorResult<never, undefined>> {
     this.end();
-    this.stop();
+    this.following.stop();
     return Promise.resolve({ done: true, value: undefined });
   }
 

@@ -9,7 +9,13 @@ import {
   type ExecutionResult,
   type FormattedExecutionResult,
 } from 'graphql';
-import { handleProtocols, makeServer, type ConnectionInitMessage, type Server } from 'graphql-ws';
+import {
+  handleProtocols,
+  makeServer,
+  type ConnectionInitMessage,
+  type Server,
+  type SubscribePayload,
+} from 'graphql-ws';
 import type { YogaServerInstance } from 'graphql-yoga';
 import { WebSocketServer } from 'ws';
 import type { Authenticator } from '../accounts/authentication.js';
@@ -28,8 +34,10 @@ import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
 import { CLOSE } from './close-codes.js';
+import { Heartbeats } from './heartbeats.js';
 import { SocketLog } from './socket-log.js';
-import { LiveSocket, type SocketExtra } from './socket.js';
+import { SocketOperation } from './operation.js';
+import { LiveSocket, type SocketOrigin } from './socket.js';
 
 /** Messages shorter than this are not worth compressing. */
 const COMPRESSED_BYTES = 1024;
@@ -41,15 +49,18 @@ export interface SocketServerDeps {
   readonly connections: LiveConnections;
   readonly logger: Logger;
   readonly requestIdOf: (request: IncomingMessage) => string;
+  /** The client's address, as seen through trusted proxies. */
+  readonly clientOf: (request: IncomingMessage) => string;
   readonly limits: Config['sockets'];
-  /** What a context needs beside who is asking. */
-  readonly contextParts: (request: IncomingMessage, authentication: Authentication) => ContextParts;
+  /** What a context needs beside who is asking, from which address. */
+  readonly contextParts: (address: string, authentication: Authentication) => ContextParts;
 }
 
 /** graphql-transport-ws at `/graphql`, on graphql-ws's core. https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md */
 export class SocketServer {
   private readonly server: WebSocketServer;
-  private readonly core: Server<SocketExtra>;
+  private readonly core: Server<LiveSocket>;
+  private readonly heartbeats = new Heartbeats();
 
   constructor(private readonly deps: SocketServerDeps) {
     this.server = new WebSocketServer({
@@ -84,19 +95,31 @@ export class SocketServer {
         return;
       }
       counts.socketsOpened += 1;
-      const socket = new LiveSocket(ws, connection, this.deps.logger);
-      this.deps.connections.add(socket);
-      const log = new SocketLog(this.deps.logger, this.deps.requestIdOf(request), connection);
-      socket.open(this.core, { request, socket, log }, (code) => {
-        this.deps.connections.delete(socket);
-        log.closed(socket, code);
+      const { logger, connections, requestIdOf } = this.deps;
+      const socket = new LiveSocket({
+        ws,
+        connection,
+        heartbeats: this.heartbeats,
+        origin: this.originOf(request),
+        log: new SocketLog(logger, requestIdOf(request), connection),
+        logger,
       });
+      connections.add(socket);
+      socket.open(this.core, this.onGone);
     });
   }
 
-  private makeCore(): Server<SocketExtra> {
-    return makeServer<ConnectionInitMessage['payload'], SocketExtra>({
-      connectionInitWaitTimeout: limits.connectionInitMs,
+  private readonly onGone = (socket: LiveSocket): void => this.deps.connections.delete(socket);
+
+  private originOf(request: IncomingMessage): SocketOrigin {
+    const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
+    return { address: this.deps.clientOf(request), token: searchParams.get('token') ?? undefined };
+  }
+
+  private makeCore(): Server<LiveSocket> {
+    return makeServer<ConnectionInitMessage['payload'], LiveSocket>({
+      // The sockets themselves look to it.
+      connectionInitWaitTimeout: 0,
       execute: (args) => enveloped(args).execute(args),
       subscribe: async (args) => {
         const { subscribe, context, socket, id } = enveloped(args);
@@ -105,13 +128,17 @@ export class SocketServer {
         return events === undefined ? result : socket.operation(events, id);
       },
 
-      onConnect: async ({ connectionParams, extra }) => {
-        const authentication = await this.authenticate(connectionParams, extra.request);
+      onConnect: async (ctx) => {
+        const { connectionParams, extra: socket } = ctx;
+        socket.began();
+        // The rest of it is asked for with each operation. The token need not lie about for as long as the socket is open.
+        Object.assign(ctx, { connectionParams: { traceparent: connectionParams?.['traceparent'] } });
+        const authentication = await this.authenticate(connectionParams, socket.origin);
         if (authentication.kind === 'none') return true;
         if (authentication.kind === 'refused') return false;
         const { viewer } = authentication;
         // Before the look whether the sign-in goes on: its end is heard of from here on.
-        extra.socket.authenticate(viewer);
+        socket.authenticate(viewer);
         return this.deps.connections.isLive(viewer);
       },
 
@@ -141,7 +168,7 @@ export class SocketServer {
             operationName: payload.operationName,
             variableValues: payload.variables,
             contextValue: await contextFactory(),
-            rootValue: { execute, subscribe, context, socket: extra.socket, id } satisfies Root,
+            rootValue: { execute, subscribe, context, socket: extra, id } satisfies Root,
           };
         } catch (error) {
           return toClientErrors([error], context.requestId, this.deps.logger);
@@ -149,9 +176,11 @@ export class SocketServer {
       },
 
       // A subscription that cannot begin is told why by `error`, like one that ends.
-      onOperation: ({ extra }, _id, _payload, args, result) => {
+      onOperation: ({ extra }, _id, payload, args, result) => {
         extra.log.operated(enveloped(args).context);
-        return isRefusedSubscription(args, result) ? failing(result.errors ?? []) : undefined;
+        if (isRefusedSubscription(args, result)) return failing(result.errors ?? []);
+        if (result instanceof SocketOperation) forget(payload, args);
+        return undefined;
       },
 
       onNext: ({ extra }, _id, _payload, _args, { errors, ...rest }) => {
@@ -174,12 +203,11 @@ export class SocketServer {
   /** From connectionParams, or from the `token` of the address for clients that can do no other. */
   private async authenticate(
     params: Readonly<Record<string, unknown>> | undefined,
-    request: IncomingMessage,
+    origin: SocketOrigin,
   ): Promise<Authentication> {
     const header = params?.['authorization'] ?? params?.['Authorization'];
     if (typeof header === 'string') return this.deps.authenticator.fromHeader(header);
-    const token = new URL(request.url ?? '/', 'http://localhost').searchParams.get('token');
-    return token === null ? { kind: 'none' } : this.deps.authenticator.fromToken(token);
+    return origin.token === undefined ? { kind: 'none' } : this.deps.authenticator.fromToken(origin.token);
   }
 
   /** The token's user must be the one who is connected: what they subscribed to was checked for them. */
@@ -199,16 +227,14 @@ export class SocketServer {
     return new Date(viewer.tokenExpiresAt);
   }
 
-  private context({ request, socket }: SocketExtra, traceparent?: string): Context {
+  private context(socket: LiveSocket, traceparent?: string): Context {
     const { viewer } = socket;
     return new Context({
       ...this.deps.contextParts(
-        request,
+        socket.origin.address,
         viewer === undefined ? { kind: 'none' } : { kind: 'viewer', viewer },
       ),
       traceparent,
-      // A socket that comes back says in `after` where it stopped.
-      lastEventId: undefined,
       socket: { renew: (accessToken) => this.renew(socket, accessToken) },
     });
   }
@@ -222,6 +248,20 @@ interface Root extends Pick<Enveloped, 'execute' | 'subscribe'> {
 }
 
 const enveloped = (args: ExecutionArgs) => args.rootValue as Root;
+
+/**
+ * Lets go of what a subscription needed to begin: graphql-ws's core keeps it for as long as the subscription lasts, which takes as much
+ * memory as the subscription.
+ */
+function forget(payload: SubscribePayload, args: ExecutionArgs): void {
+  Object.assign(payload, { query: '', variables: undefined, extensions: undefined });
+  Object.assign(args, {
+    document: undefined,
+    rootValue: undefined,
+    contextValue: undefined,
+    variableValues: undefined,
+  });
+}
 
 function isRefusedSubscription(args: ExecutionArgs, result: unknown): result is ExecutionResult {
   return (

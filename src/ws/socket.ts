@@ -1,21 +1,19 @@
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Server } from 'graphql-ws';
+import type { Server, WebSocket as ProtocolSocket } from 'graphql-ws';
 import type { RawData, WebSocket } from 'ws';
 import { isOutage } from '../db/outage.js';
+import { limits } from '../graphql/limits.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
-import { callAt } from '../live/long-timer.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
 import { CLOSE, type Close } from './close-codes.js';
+import type { Beating, Heartbeats } from './heartbeats.js';
 import { Lane } from './lane.js';
 import { SocketOperation } from './operation.js';
 import type { SocketLog } from './socket-log.js';
 
-/** Between pings; one that is not answered before the next ends the socket. */
-const PING_MS = 12_000;
 /** A reader that takes nothing for this long while data waits is let go. */
 const STALLED_MS = 30_000;
 /** One that takes a large message bit by bit has this long for it. */
@@ -29,87 +27,104 @@ const FAREWELL_MS = 2000;
 /** Messages that only a server sends: graphql-ws's core takes them for a defect of its own. */
 const FROM_SERVER: ReadonlySet<unknown> = new Set(['connection_ack', 'next', 'error']);
 
-/** What graphql-ws's core hands back to our hooks about a socket. */
-export interface SocketExtra {
-  readonly request: IncomingMessage;
-  readonly socket: LiveSocket;
-  readonly log: SocketLog;
+/** What is known of a socket from the request that became it, which is not kept: it takes as much memory as all of ours. */
+export interface SocketOrigin {
+  /** The client's address. */
+  readonly address: string;
+  /** `token` of the request's address. */
+  readonly token: string | undefined;
 }
 
 interface Operation {
   /** Completed from either side; its loop may still be settling. */
   completed: boolean;
   /** Messages for the same id that must wait until the loop has settled. */
-  readonly waiting: string[];
+  waiting: string[] | undefined;
 }
 
-/** One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. */
-export class LiveSocket implements LiveConnection {
-  viewer: Viewer | undefined;
-  private readonly operations = new Map<string, Operation>();
-  private readonly pinging: NodeJS.Timeout;
-  private stopExpiry: (() => void) | undefined;
-  private answered = true;
-  private isStill = false;
-  private readonly lane: Lane;
-  private readonly closed: Promise<void>;
-  private receive: (text: string) => Promise<void> = () => Promise.resolve();
+export interface SocketParts {
+  readonly ws: WebSocket;
+  readonly connection: Socket;
+  readonly heartbeats: Heartbeats;
+  readonly origin: SocketOrigin;
+  readonly log: SocketLog;
+  readonly logger: Logger;
+}
 
-  constructor(
-    private readonly ws: WebSocket,
-    private readonly connection: Socket,
-    private readonly logger: Logger,
-  ) {
+/**
+ * One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. There may be tens of
+ * thousands in a process, so what each keeps is counted: no timer of its own, no closure where a method does.
+ */
+export class LiveSocket implements LiveConnection, ProtocolSocket, Beating {
+  viewer: Viewer | undefined;
+  readonly origin: SocketOrigin;
+  readonly log: SocketLog;
+  /** ConnectionInit must be here by then; later, when the viewer's token runs out. */
+  dueAt = Date.now() + limits.connectionInitMs;
+  private readonly operations = new Map<string, Operation>();
+  private readonly place: number;
+  private answered = true;
+  /** Undefined until something had to wait for once. */
+  private isStill: boolean | undefined;
+  private readonly lane: Lane;
+  private whenClosed: (() => void) | undefined;
+  private closed: Promise<void> | undefined;
+  private receive: (text: string) => Promise<void> = () => Promise.resolve();
+  private readonly ws: WebSocket;
+  private readonly connection: Socket;
+  private readonly heartbeats: Heartbeats;
+  private readonly logger: Logger;
+
+  constructor({ ws, connection, heartbeats, origin, log, logger }: SocketParts) {
+    this.ws = ws;
+    this.connection = connection;
+    this.heartbeats = heartbeats;
+    this.origin = origin;
+    this.log = log;
+    this.logger = logger;
     this.lane = new Lane(ws, connection);
-    this.pinging = setInterval(() => {
-      this.ping();
-    }, PING_MS);
-    this.pinging.unref();
-    // Nothing else tells that the system has taken a part of a message.
-    connection.on('timeout', () => {
-      this.isStill = true;
-    });
+    this.place = heartbeats.add(this);
+  }
+
+  /** Opens the protocol on the socket. Calls `onClose` when it is gone. */
+  open(core: Server<LiveSocket>, onClose: (socket: LiveSocket) => void): void {
+    const closed = core.opened(this, this);
+    const { ws, logger } = this;
     ws.on('pong', () => {
       this.answered = true;
-    });
-    this.closed = new Promise((resolve) => {
-      ws.once('close', () => {
-        resolve();
-      });
     });
     ws.on('error', (err) => {
       // A frame too large, broken UTF-8, a connection cut: ws closes with the right code by itself.
       logger.debug({ err }, 'socket error');
     });
-  }
-
-  /** Opens the protocol on the socket. Calls `onClose` with the code that it was closed with when it is gone. */
-  open(core: Server<SocketExtra>, extra: SocketExtra, onClose: (code: number) => void): void {
-    const closed = core.opened(
-      {
-        protocol: this.ws.protocol,
-        send: (text) => this.send(text),
-        close: (code, reason) => {
-          this.ws.close(code, reason);
-        },
-        onMessage: (receive) => {
-          this.receive = receive;
-        },
-      },
-      extra,
-    );
-    this.ws.on('message', (data, isBinary) => {
+    ws.on('message', (data, isBinary) => {
       // The protocol is JSON text; what a binary frame holds is not looked at.
-      this.onMessage(isBinary ? '' : textOf(data));
+      this.take(isBinary ? '' : textOf(data));
     });
-    this.ws.once('close', (code, reason) => {
-      clearInterval(this.pinging);
-      this.stopExpiry?.();
-      onClose(code);
+    ws.on('close', (code, reason) => {
+      this.heartbeats.delete(this, this.place);
+      this.dueAt = Infinity;
+      this.whenClosed?.();
+      this.log.closed(this, code);
+      onClose(this);
       closed(code, reason.toString()).catch((err: unknown) => {
-        this.logger.error({ err }, 'a socket did not end cleanly');
+        logger.error({ err }, 'a socket did not end cleanly');
       });
     });
+  }
+
+  get protocol(): string {
+    return this.ws.protocol;
+  }
+
+  /** The core's way to close it, and everybody else's. */
+  close(code: number, reason: string): void {
+    this.ws.close(code, reason);
+  }
+
+  /** How the core hears of messages. */
+  onMessage(receive: (text: string) => Promise<void>): void {
+    this.receive = receive;
   }
 
   /** Sends the answers of a subscription; what comes back tells graphql-ws's core of its end. */
@@ -120,21 +135,29 @@ export class LiveSocket implements LiveConnection {
   /** Takes the viewer's rights over, or on with a fresh token, and gives them up when it runs out. */
   authenticate(viewer: Viewer): void {
     this.viewer = viewer;
-    this.stopExpiry?.();
-    this.stopExpiry = callAt(viewer.tokenExpiresAt, () => this.expire());
+    this.dueAt = viewer.tokenExpiresAt;
+  }
+
+  /** ConnectionInit is here. */
+  began(): void {
+    this.dueAt = Infinity;
+  }
+
+  due(): void {
+    this.end(this.viewer === undefined ? CLOSE.NO_INIT : CLOSE.FORBIDDEN);
   }
 
   expire(): void {
-    this.close(CLOSE.FORBIDDEN);
+    this.end(CLOSE.FORBIDDEN);
   }
 
   restart(): void {
-    this.close(CLOSE.RESTART);
+    this.end(CLOSE.RESTART);
     // One that reads nothing does not answer the close either, and must not hold up the stop.
     setTimeout(() => this.ws.terminate(), FAREWELL_MS).unref();
   }
 
-  private close({ code, reason }: Close): void {
+  private end({ code, reason }: Close): void {
     this.ws.close(code, reason);
   }
 
@@ -142,49 +165,69 @@ export class LiveSocket implements LiveConnection {
    * An id may be used again as soon as its operation is completed, while graphql-ws's loop for it may still be settling and would
    * then complete the new one. So messages for such an id wait for the old loop.
    */
-  private onMessage(text: string): void {
+  private take(text: string): void {
     // Once it is being closed nothing more is done for it, whether the client knows yet or not.
     if (this.ws.readyState !== this.ws.OPEN) return;
     this.holdBack();
-    const { type, id } = envelope(text);
+    const message = parsed(text);
+    const { type, id } = envelope(message);
     if (FROM_SERVER.has(type)) {
-      this.close(CLOSE.BAD_MESSAGE);
+      this.end(CLOSE.BAD_MESSAGE);
       return;
     }
     const operation = id === undefined ? undefined : this.operations.get(id);
     if (operation?.completed === true) {
-      operation.waiting.push(text);
+      (operation.waiting ??= []).push(text);
       return;
     }
     if (type === 'complete' && operation !== undefined) operation.completed = true;
-    const done = this.receive(text).catch((err: unknown) => {
-      if (this.ws.readyState !== this.ws.OPEN) return;
-      this.logger.error({ err }, 'a socket message failed');
-      this.close(isOutage(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
-    });
-    if (type === 'subscribe' && id !== undefined && operation === undefined) {
-      const begun: Operation = { completed: false, waiting: [] };
-      this.operations.set(id, begun);
-      void done.then(() => {
-        this.operations.delete(id);
-        for (const message of begun.waiting) this.onMessage(message);
-      });
+    if (type !== 'subscribe' || id === undefined || operation !== undefined) {
+      this.handOn(message, text).catch((err: unknown) => this.failed(err));
+      return;
     }
+    const begun: Operation = { completed: false, waiting: undefined };
+    this.operations.set(id, begun);
+    const ended = (err?: unknown): void => {
+      if (err !== undefined) this.failed(err);
+      this.operations.delete(id);
+      for (const message of begun.waiting ?? []) this.take(message);
+    };
+    this.handOn(message, text).then(ended, ended);
+  }
+
+  /** Parsed already: the core keeps what it is given for as long as an operation lasts. What is no JSON it refuses itself. */
+  private handOn(message: unknown, text: string): Promise<void> {
+    return this.receive(message === undefined ? text : (message as string));
+  }
+
+  private failed(err: unknown): void {
+    if (this.ws.readyState !== this.ws.OPEN) return;
+    this.logger.error({ err }, 'a socket message failed');
+    this.end(isOutage(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
   }
 
   /**
    * Resolves when the system has taken the message: so a socket that is not drained stops its subscribers' reading. One that can
    * take no more is not the operation's failure: it waits for the close, which ends the operation.
    */
-  private send(text: string): Promise<void> {
-    const { type, id } = envelope(text);
+  send(text: string): Promise<void> {
+    const { type, id } = envelope(parsed(text));
     if (id !== undefined && (type === 'complete' || type === 'error')) {
       const operation = this.operations.get(id);
       if (operation !== undefined) operation.completed = true;
     }
     return new Promise((resolve) => {
-      this.lane.send(text, (err) => resolve(err == null ? undefined : this.closed));
+      this.lane.send(text, (err) => resolve(err == null ? undefined : this.goneBy()));
     });
+  }
+
+  /** Resolves when it is closed. */
+  private goneBy(): Promise<void> | undefined {
+    if (this.ws.readyState === this.ws.CLOSED) return undefined;
+    this.closed ??= new Promise((resolve) => {
+      this.whenClosed = resolve;
+    });
+    return this.closed;
   }
 
   /** One that does not read what it asked for is not listened to meanwhile, or it could ask for more than memory holds. */
@@ -198,15 +241,15 @@ export class LiveSocket implements LiveConnection {
     });
   }
 
-  private ping(): void {
-    const isStill = this.isStill;
-    this.isStill = false;
-    this.connection.setTimeout(STILL_MS);
+  /** Lets one go that takes nothing, or does not answer, and pings all others. One ping that is not answered before the next ends it. */
+  beat(): void {
+    const isStill = this.isStill === true;
+    this.watchForStandstill();
     const stalled = this.lane.stalledFor();
     if (stalled > (isStill ? STALLED_MS : SLOW_MS)) {
       counts.cut.ws_slow += 1;
       // The close waits behind what is not read, so the connection is cut as well.
-      this.close(CLOSE.TRY_LATER);
+      this.end(CLOSE.TRY_LATER);
       this.ws.terminate();
     } else if (!this.answered && this.lane.isEmpty) {
       counts.cut.ws_silent += 1;
@@ -217,19 +260,37 @@ export class LiveSocket implements LiveConnection {
       this.ws.ping();
     }
   }
+
+  /** While something waits: nothing else tells that the system has taken a part of a message. */
+  private watchForStandstill(): void {
+    if (this.lane.isEmpty) {
+      if (this.isStill !== undefined) this.connection.setTimeout(0);
+      return;
+    }
+    if (this.isStill === undefined) {
+      this.connection.on('timeout', () => {
+        this.isStill = true;
+      });
+    }
+    this.isStill = false;
+    this.connection.setTimeout(STILL_MS);
+  }
 }
 
 const textOf = (data: RawData): string =>
   (Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data as Buffer)).toString();
 
-/** The type and id of a message, as far as it has them; what is no message at all is left to the core to refuse. */
-function envelope(text: string): { type?: unknown; id?: string } {
+function parsed(text: string): unknown {
   try {
-    const message: unknown = JSON.parse(text);
-    if (message === null || typeof message !== 'object') return {};
-    const { type, id } = message as { type?: unknown; id?: unknown };
-    return typeof id === 'string' ? { type, id } : { type };
+    return JSON.parse(text);
   } catch {
-    return {};
+    return undefined;
   }
+}
+
+/** The type and id of a message, as far as it has them; what is no message at all is left to the core to refuse. */
+function envelope(message: unknown): { type?: unknown; id?: string } {
+  if (message === null || typeof message !== 'object') return {};
+  const { type, id } = message as { type?: unknown; id?: unknown };
+  return typeof id === 'string' ? { type, id } : { type };
 }

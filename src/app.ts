@@ -157,7 +157,7 @@ async function start(
     accounts,
     rooms,
     files,
-    messages: new MessagesService({ db, bus }),
+    messages: new MessagesService({ db, bus, feeds }),
     typing: new TypingService({ db, bus, feeds }),
   });
 

@@ -17,6 +17,11 @@ declare module '../graphql/context.js' {
 
 const loadUser = defineLoader((ids: readonly string[], ctx) => ctx.services.accounts.users(ids));
 
+/** Remembers for this context what is known of users, so that nobody asks for them. */
+export function rememberUsers(ctx: Context, users: Iterable<PublicUser>): void {
+  for (const user of users) loadUser(ctx).prime(user.id, user);
+}
+
 /** A user that something refers to. Users are never removed, so one that is missing is a defect. */
 export async function userOf(ctx: Context, id: string): Promise<PublicUser> {
   const user = await loadUser(ctx).load(id);

@@ -1,7 +1,20 @@
-import type { RoomEventRow } from '../db/tables.js';
+import type { MessageRow, RoomEventRow, UserRow } from '../db/tables.js';
 import { forbidden, type ParleyError } from '../errors.js';
 import type { TypingSignal } from './bus.js';
 import type { LogHead } from './event-log.js';
+
+/** What this process knows of the subjects of events that it has just written itself, as of then. */
+export interface KnownSubjects {
+  readonly messages: readonly KnownMessage[];
+  readonly users: Iterable<Pick<UserRow, 'id' | 'handle' | 'name' | 'created_at'>>;
+}
+
+export interface KnownMessage {
+  readonly row: MessageRow;
+  readonly fileIds: readonly string[];
+}
+
+export type AppendListener = (rows: readonly RoomEventRow[], known: KnownSubjects | undefined) => void;
 
 /** What a subscriber needs of the feed that it follows (RoomFeed). */
 export interface Feed {
@@ -12,8 +25,8 @@ export interface Feed {
   /** The next events after `seq`, as far as the head. Throws CURSOR_EXPIRED at a hole. */
   after(seq: number): Promise<readonly RoomEventRow[]>;
   onTyping(listener: (signal: TypingSignal) => void): () => void;
-  /** Calls `listener` with the rows that the head moves on by. Answers how to stop. */
-  onAppend(listener: (rows: readonly RoomEventRow[]) => void): () => void;
+  /** Calls `listener` with the rows that the head moves on by, and with what is known of their subjects. Answers how to stop. */
+  onAppend(listener: AppendListener): () => void;
 }
 
 /**

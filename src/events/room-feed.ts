@@ -7,7 +7,7 @@ import { tracing, type Tracing } from '../observability/tracing.js';
 import { roomTopic, type Bus, type BusSubscription, type RoomSignal, type TypingSignal } from './bus.js';
 import { encodeEventCursor } from './event-cursor.js';
 import { contiguous, cursorExpired, readHeads, readLog, type LogHead } from './event-log.js';
-import { FeedSubscription, type Feed } from './feed-subscription.js';
+import { FeedSubscription, type AppendListener, type Feed, type KnownSubjects } from './feed-subscription.js';
 
 /** Newest events that a feed keeps in memory. A subscriber that falls further behind reads from the log. */
 const RING = 512;
@@ -29,7 +29,7 @@ export class RoomFeed implements Feed {
   private readonly pages = new Map<number, Promise<RoomEventRow[]>>();
   private readonly subscriptions = new Set<FeedSubscription>();
   private readonly typingListeners = new Set<(signal: TypingSignal) => void>();
-  private readonly appendListeners = new Set<(rows: readonly RoomEventRow[]) => void>();
+  private readonly appendListeners = new Set<AppendListener>();
   private readonly bus: Promise<BusSubscription>;
   private reading: Promise<void> | undefined;
   private readAgain = false;
@@ -76,7 +76,7 @@ export class RoomFeed implements Feed {
     return () => this.typingListeners.delete(listener);
   }
 
-  onAppend(listener: (rows: readonly RoomEventRow[]) => void): () => void {
+  onAppend(listener: AppendListener): () => void {
     this.appendListeners.add(listener);
     return () => this.appendListeners.delete(listener);
   }
@@ -112,6 +112,17 @@ export class RoomFeed implements Feed {
       if (this.pages.size > KEPT_PAGES && first !== undefined) this.pages.delete(first);
     }, forget);
     return page;
+  }
+
+  /**
+   * Takes events that this process has just committed, when they come right after the head: so its own subscribers need not wait until
+   * they are read. What does not fit here is read as ever, when the wake-up arrives.
+   */
+  offer(rows: readonly RoomEventRow[], known: KnownSubjects): void {
+    const [first] = rows;
+    if (first === undefined || this.reading !== undefined || first.seq !== (this.head?.seq ?? NaN) + 1)
+      return;
+    this.append(rows, known);
   }
 
   private onSignal(signal: RoomSignal): void {
@@ -192,7 +203,7 @@ export class RoomFeed implements Feed {
     return rows.length === PAGE || this.readAgain;
   }
 
-  private append(rows: readonly RoomEventRow[]): void {
+  private append(rows: readonly RoomEventRow[], known?: KnownSubjects): void {
     const last = rows.at(-1);
     if (last === undefined) return;
     counts.events += rows.length;
@@ -201,7 +212,7 @@ export class RoomFeed implements Feed {
     this.head = { seq: last.seq, tag: last.tag };
     for (const row of rows) if (row.kind === 'MEMBER_LEFT') this.revoke(row);
     for (const subscription of this.subscriptions) subscription.wake();
-    for (const listener of this.appendListeners) listener(rows);
+    for (const listener of this.appendListeners) listener(rows, known);
   }
 
   /** Rights live here: whoever left is cut off on this process at once, wherever their subscriptions stand. */

@@ -1,8 +1,9 @@
 import type { Database } from '../db/database.js';
+import type { RoomEventRow } from '../db/tables.js';
 import type { Logger } from '../observability/logger.js';
 import type { Bus } from './bus.js';
 import { readHeads } from './event-log.js';
-import type { FeedSubscription } from './feed-subscription.js';
+import type { FeedSubscription, KnownSubjects } from './feed-subscription.js';
 import { RoomFeed } from './room-feed.js';
 
 /** Milliseconds between looks at the log's heads: what a lost wake-up costs at most. */
@@ -39,6 +40,11 @@ export class RoomFeeds {
       this.feeds.set(roomId, feed);
     }
     return feed.subscribe(userId);
+  }
+
+  /** Hands events that this process has just committed to the room's feed, if it has one (RoomFeed.offer). */
+  offer(roomId: string, rows: readonly RoomEventRow[], known: KnownSubjects): void {
+    this.feeds.get(roomId)?.offer(rows, known);
   }
 
   /** Compares every feed with the database: finds what lost wake-ups left unseen. */

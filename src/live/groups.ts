@@ -1,8 +1,10 @@
-import type { Feed } from '../events/feed-subscription.js';
+import { rememberUsers } from '../accounts/accounts.schema.js';
+import type { Feed, KnownSubjects } from '../events/feed-subscription.js';
 import { ParleyError } from '../errors.js';
 import type { Context } from '../graphql/context.js';
 import { limits } from '../graphql/limits.js';
 import { counts } from '../observability/counts.js';
+import { rememberMessages } from '../messages/messages.schema.js';
 import type { RoomWatch } from '../rooms/room-watch.js';
 import type { LiveArgs } from './answers.js';
 import { GroupMember } from './group-member.js';
@@ -17,6 +19,8 @@ interface RoomGroups {
    * Given up when the log goes on, so that no event is shown as things were before it.
    */
   context: Context | undefined;
+  /** Of the events that the log has gone on by in this turn. */
+  known: KnownSubjects | undefined;
   /** In how many groups each user is. */
   readonly selections: Map<string, number>;
 }
@@ -50,10 +54,13 @@ const tooManySelections = (): ParleyError =>
 function roomOf(feed: Feed): RoomGroups {
   const known = rooms.get(feed);
   if (known !== undefined) return known;
-  const room: RoomGroups = { groups: new Map(), context: undefined, selections: new Map() };
+  const room: RoomGroups = { groups: new Map(), context: undefined, known: undefined, selections: new Map() };
   rooms.set(feed, room);
-  feed.onAppend(() => {
+  feed.onAppend((_rows, known) => {
     room.context = undefined;
+    room.known = known;
+    // Later it may be so no more.
+    if (known !== undefined) setImmediate(() => (room.known = undefined));
   });
   return room;
 }
@@ -91,6 +98,10 @@ function open(
 function sharedContext(room: RoomGroups, own: Context): Context {
   if (room.context === undefined) {
     room.context = own.fresh();
+    if (room.known !== undefined) {
+      rememberMessages(room.context, room.known.messages);
+      rememberUsers(room.context, room.known.users);
+    }
     setImmediate(() => {
       room.context = undefined;
     });

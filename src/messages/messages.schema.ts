@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { User, userOf } from '../accounts/accounts.schema.js';
 import type { MessageRow } from '../db/tables.js';
+import type { KnownMessage } from '../events/feed-subscription.js';
 import { File, presentFiles } from '../files/files.schema.js';
 import { builder } from '../graphql/builder.js';
 import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
@@ -31,6 +32,14 @@ declare module '../graphql/context.js' {
 
 const loadMessage = defineLoader((ids: readonly string[], ctx) => ctx.services.messages.messages(ids));
 const loadFileIds = defineLoader((ids: readonly string[], ctx) => ctx.services.messages.fileIds(ids));
+
+/** Remembers for this context what is known of messages that were just written, so that nobody asks for them. */
+export function rememberMessages(ctx: Context, messages: readonly KnownMessage[]): void {
+  for (const { row, fileIds } of messages) {
+    loadMessage(ctx).prime(row.id, row);
+    loadFileIds(ctx).prime(row.id, [...fileIds]);
+  }
+}
 
 /** A message that something refers to. Whoever sees what refers to it sees the message. */
 async function messageOf(ctx: Context, id: string): Promise<MessageRow> {

@@ -1,14 +1,12 @@
-import type { Database } from '../db/database.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MessageRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
-import type { Bus } from '../events/bus.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import { writeInRoom, type RoomWrite } from '../rooms/room-write.js';
 import { canWrite } from '../rooms/rooms.policy.js';
 import * as policy from './messages.policy.js';
 import * as queries from './messages.queries.js';
-import type { Posted } from './post-batch.js';
+import type { Posted, PostingDeps } from './post-batch.js';
 import type { MessageWritten, NewMessage } from './post-decisions.js';
 import { Posting } from './posting.js';
 
@@ -17,16 +15,11 @@ export const MAX_BODY = 10_000;
 /** Files on one message. */
 export const MAX_FILES = 20;
 
-export interface MessagesDeps {
-  readonly db: Database;
-  readonly bus: Bus;
-}
-
 /** Posting, editing and deleting. `actorId` is the signed-in user. */
 export class MessagesService {
   private readonly posting: Posting;
 
-  constructor(private readonly deps: MessagesDeps) {
+  constructor(private readonly deps: PostingDeps) {
     this.posting = new Posting(deps);
   }
 

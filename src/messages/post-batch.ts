@@ -1,10 +1,13 @@
 import type { Database, Trx } from '../db/database.js';
 import { firstCalls } from '../db/idempotency.js';
 import { throughOutage } from '../db/outage.js';
-import type { MessageRow } from '../db/tables.js';
+import type { MessageRow, RoomEventRow } from '../db/tables.js';
 import { ParleyError } from '../errors.js';
 import { wakeRoom, type Bus } from '../events/bus.js';
+import type { KnownMessage, KnownSubjects } from '../events/feed-subscription.js';
+import type { RoomFeeds } from '../events/room-feeds.js';
 import { filesByIds } from '../files/files.queries.js';
+import { tracing } from '../observability/tracing.js';
 import { underRoomLock, type Written } from '../rooms/room-write.js';
 import { roomWithRoles } from '../rooms/rooms.queries.js';
 import { insertPosts, messagesByIds, POST_MESSAGE, type NewPost } from './messages.queries.js';
@@ -13,15 +16,19 @@ import { decide, type Facts, type MessageWritten, type Post } from './post-decis
 /** What became of a post. */
 export interface Posted extends MessageWritten {
   /** The message and its files as this call has written them; undefined when they were there already. */
-  readonly stored?: StoredMessage;
-}
-
-interface StoredMessage {
-  readonly row: MessageRow;
-  readonly fileIds: readonly string[];
+  readonly stored?: KnownMessage;
 }
 
 type Outcomes = readonly (Posted | ParleyError)[];
+
+export interface PostingDeps {
+  readonly db: Database;
+  readonly bus: Bus;
+  readonly feeds: RoomFeeds;
+}
+
+/** What was written, for those who follow the room. */
+type Tell = (seq: number, events: readonly RoomEventRow[], known: KnownSubjects) => void;
 
 /**
  * Posts what arrived together for one room, in one transaction, and answers what became of each, in their order. Three phases:
@@ -35,7 +42,7 @@ type Outcomes = readonly (Posted | ParleyError)[];
  * Throws what fails them all together. Then nothing is written, or after an outage (isOutage) nobody knows.
  */
 export async function postBatch(
-  deps: { readonly db: Database; readonly bus: Bus },
+  deps: PostingDeps,
   roomId: string,
   posts: readonly Post[],
   locked: boolean,
@@ -44,7 +51,7 @@ export async function postBatch(
   let before: Written<Outcomes> | undefined;
 
   /** Undefined, with nothing written, when something came between. */
-  const attempt = async (db: Database | Trx, wake: (seq: number) => void): Promise<Outcomes | undefined> => {
+  const attempt = async (db: Database | Trx, tell: Tell): Promise<Outcomes | undefined> => {
     before = undefined;
     const facts = await read(db, roomId, posts);
     const { outcomes, accepted } = decide(posts, facts);
@@ -57,14 +64,24 @@ export async function postBatch(
       before = undefined;
       return undefined;
     }
-    wake(last.seq);
-    return withStored(outcomes, roomId, accepted, at);
+    const messages = accepted.map((post) => ({ row: rowOf(post, roomId, at), fileIds: post.fileIds }));
+    tell(
+      last.seq,
+      accepted.map((post) => eventOf(post, roomId, at)),
+      { messages, users: facts.found.users.values() },
+    );
+    return withStored(outcomes, messages);
   };
 
   return throughOutage(async (number) => {
     if (number === 0 && !locked) {
-      const wake = (seq: number): void => wakeRoom(deps.bus, roomId, seq);
-      const outcomes = await deps.db.connection().execute((db) => attempt(db, wake));
+      const outcomes = await deps.db.connection().execute((db) =>
+        attempt(db, (seq, events, known) => {
+          // Not at once: those who posted are answered before many are told. In a trace each step is to be seen.
+          if (tracing === undefined) setImmediate(() => deps.feeds.offer(roomId, events, known));
+          wakeRoom(deps.bus, roomId, seq);
+        }),
+      );
       if (outcomes !== undefined) return { outcomes, locked };
     }
     const outcomes = await underRoomLock(deps, roomId, before, async (trx, wake) => {
@@ -93,10 +110,8 @@ async function read(db: Database | Trx, roomId: string, posts: readonly Post[]):
   };
 }
 
-function withStored(outcomes: Outcomes, roomId: string, accepted: readonly NewPost[], at: Date): Outcomes {
-  const stored = new Map(
-    accepted.map((post) => [post.id, { row: rowOf(post, roomId, at), fileIds: post.fileIds }]),
-  );
+function withStored(outcomes: Outcomes, messages: readonly KnownMessage[]): Outcomes {
+  const stored = new Map(messages.map((message) => [message.row.id, message]));
   return outcomes.map((outcome) => {
     if (outcome instanceof ParleyError) return outcome;
     const mine = stored.get(outcome.messageId);
@@ -114,4 +129,17 @@ const rowOf = ({ id, seq, authorId, body, replyToId }: NewPost, roomId: string, 
   created_at: at,
   edited_at: null,
   deleted_at: null,
+});
+
+const eventOf = ({ id, seq, tag, authorId }: NewPost, roomId: string, at: Date): RoomEventRow => ({
+  room_id: roomId,
+  seq,
+  tag,
+  kind: 'MESSAGE_ADDED',
+  at,
+  actor_id: authorId,
+  message_id: id,
+  file_id: null,
+  user_id: null,
+  role: null,
 });

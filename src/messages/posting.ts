@@ -1,9 +1,7 @@
-import type { Database } from '../db/database.js';
 import { isOutage } from '../db/outage.js';
 import { ParleyError } from '../errors.js';
-import type { Bus } from '../events/bus.js';
 import { tracing, type SpanOptions } from '../observability/tracing.js';
-import { postBatch, type Posted } from './post-batch.js';
+import { postBatch, type Posted, type PostingDeps } from './post-batch.js';
 import type { Post } from './post-decisions.js';
 
 /** Posts in one batch, so that none waits for a great many others to be written. */
@@ -31,7 +29,7 @@ interface Line {
 export class Posting {
   private readonly lines = new Map<string, Line>();
 
-  constructor(private readonly deps: { readonly db: Database; readonly bus: Bus }) {}
+  constructor(private readonly deps: PostingDeps) {}
 
   /** In each room in the order of the calls. Rejects with this post's own failure, or with an outage that stopped its batch. */
   post(post: Post): Promise<Posted> {

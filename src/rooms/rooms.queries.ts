@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import type { PublicUser } from '../accounts/accounts.queries.js';
 import type { Database, Trx } from '../db/database.js';
 import { mergePages, rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { statement } from '../db/statement.js';
@@ -12,16 +13,24 @@ export async function lockRoom(trx: Trx, roomId: string): Promise<void> {
 /** What a write in a room has to know of it. */
 export type RoomState = Pick<RoomRow, 'id' | 'visibility' | 'last_seq' | 'last_tag' | 'member_count'>;
 
-/** A room, and the roles in it of those users who are its members. */
+/** A room, and those users who are its members, with their roles. */
 export interface RoomWithRoles {
   readonly room: RoomState;
   readonly roles: ReadonlyMap<string, RoomRole>;
+  readonly users: ReadonlyMap<string, PublicUser>;
 }
 
-const readRoomWithRoles = statement<RoomState & { user_id: string | null; role: RoomRole | null }>(
+type RoleRow = RoomState & { [Column in 'user_id' | 'handle' | 'name']: string | null } & {
+  readonly role: RoomRole | null;
+  readonly created_at: Date | null;
+};
+
+const readRoomWithRoles = statement<RoleRow>(
   'room_with_roles',
-  `select r.id, r.visibility, r.last_seq, r.last_tag, r.member_count, m.user_id, m.role
-   from rooms r left join memberships m on m.room_id = r.id and m.user_id = any($2::uuid[])
+  `select r.id, r.visibility, r.last_seq, r.last_tag, r.member_count,
+     m.user_id, m.role, u.handle, u.name, u.created_at
+   from rooms r left join (memberships m join users u on u.id = m.user_id)
+     on m.room_id = r.id and m.user_id = any($2::uuid[])
    where r.id = $1`,
 );
 
@@ -35,8 +44,14 @@ export async function roomWithRoles(
   const [room] = rows;
   if (room === undefined) return undefined;
   const roles = new Map<string, RoomRole>();
-  for (const { user_id: userId, role } of rows) if (userId !== null && role !== null) roles.set(userId, role);
-  return { room, roles };
+  const users = new Map<string, PublicUser>();
+  for (const { user_id: id, role, handle, name, created_at } of rows) {
+    // All of them are there, or none is.
+    if (id === null || role === null || handle === null || name === null || created_at === null) continue;
+    roles.set(id, role);
+    users.set(id, { id, handle, name, created_at });
+  }
+  return { room, roles, users };
 }
 
 export async function membershipOf(

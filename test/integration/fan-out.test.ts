@@ -57,6 +57,32 @@ describe.each(backends)('Many who follow one room, on %s', (backend) => {
     });
   };
 
+  test('are told what this process has posted without a look into the database', async () => {
+    const client = live(bob);
+    const feed = subscribe(
+      client,
+      'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { message { body createdAt author { handle } files { id } } } }',
+      { roomId },
+    );
+    await following([feed]);
+    const told = (body: string) =>
+      eventually(10_000, `to be told ${body}`, () => bodiesOf(feed).includes(body));
+    await ada.post(roomId, 'the last before');
+    await told('the last before');
+    const statements = await statementsOf(async () => {
+      await ada.post(roomId, 'known');
+      await told('known');
+    });
+    expect(feed.results.at(-1)).toMatchObject({
+      messageAdded: { message: { body: 'known', author: { handle: ada.handle }, files: [] } },
+    });
+    const reading = statements.filter(({ text }) =>
+      /from "?(room_events|messages|message_files)"?|from "users"/.test(text),
+    );
+    expect(reading).toEqual([]);
+    await client.dispose();
+  });
+
   test('are shown each their own where a field hangs on who asks', async () => {
     const clients = [live(ada), live(bob)];
     const feeds = clients.map((client) => subscribe(client, OWN, { roomId }));
@@ -243,6 +269,30 @@ describe.each(backends)('Many who follow one room, on %s', (backend) => {
     });
     stream.close();
     await client.dispose();
+  });
+
+  test('are told of a message as it is when they come back for it, whatever is known of how it was posted', async () => {
+    const [first, later] = [live(bob), live(bob)];
+    const feed = subscribe(first, BODIES, { roomId });
+    await following([feed]);
+    const { eventCursor: after } = await ada.post(roomId, 'the last before');
+    const { id } = await ada.post(roomId, 'as it was posted');
+    await eventually(10_000, 'to be told', () => bodiesOf(feed).includes('as it was posted'));
+    await ada.run(
+      'mutation ($id: ID!) { editMessage(input: { messageId: $id, body: "as it is now" }) { eventCursor } }',
+      { id },
+    );
+    const resumed = subscribe(
+      later,
+      BODIES.replace('$roomId: ID!', '$roomId: ID!, $after: String').replace(
+        '$roomId)',
+        '$roomId, after: $after)',
+      ),
+      { roomId, after },
+    );
+    await resumed.take(1, 'messageAdded');
+    expect(bodiesOf(resumed)).toEqual(['as it is now']);
+    await Promise.all([first.dispose(), later.dispose()]);
   });
 });
 

@@ -52,7 +52,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
     await migrateToLatest(db);
     feeds = new RoomFeeds({ db, bus, logger });
     rooms = new RoomsService({ db, bus, feeds });
-    messages = new MessagesService({ db, bus });
+    messages = new MessagesService({ db, bus, feeds });
     [owner, member, stranger] = [await makeUser(), await makeUser(), await makeUser()];
   });
   afterAll(async () => {
@@ -274,7 +274,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
     test('answer the first outcome later as well, over a second process', async () => {
       const key = word();
       const [first] = await together({ by: member, body: 'kept', key });
-      const other = new MessagesService({ db, bus });
+      const other = new MessagesService({ db, bus, feeds });
       expect(await outcomeOf(post({ by: member, body: 'kept', key }, other))).toEqual(first);
       expect(await outcomeOf(post({ by: member, body: 'new', key }, other))).toBe(
         'CONFLICT input.idempotencyKey',
@@ -284,7 +284,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
     test('are one each also when they go to two rooms by two processes in opposite order', async () => {
       const [here, there] = [roomId, await makeRoom()];
       await rooms.join(member, there);
-      const [one, other] = [messages, new MessagesService({ db, bus })];
+      const [one, other] = [messages, new MessagesService({ db, bus, feeds })];
       for (let round = 0; round < 5; round++) {
         const keys = Array.from({ length: 12 }, () => word());
         const posting = keys.flatMap((_, i) => [
@@ -307,7 +307,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
   });
 
   test('by several processes are in one order, each at its own place', async () => {
-    const processes = [messages, new MessagesService({ db, bus }), new MessagesService({ db, bus })];
+    const processes = [messages, new MessagesService({ db, bus, feeds }), new MessagesService({ db, bus, feeds })];
     const outcomes = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
         outcomeOf(post({ by: i % 2 === 0 ? owner : member, body: `${i}` }, processes[i % 3])),

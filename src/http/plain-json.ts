@@ -12,6 +12,7 @@ import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
+import { endOfTurn } from './end-of-turn.js';
 import { toClientAnswer } from './error-plugin.js';
 import { jsonParams } from './request-params.js';
 import { textCache } from './text-cache.js';
@@ -120,6 +121,7 @@ async function send(
     headers = Object.fromEntries(response.headers);
     text = await response.text();
   }
+  await endOfTurn();
   // The client may have gone meanwhile.
   if (res.destroyed) return;
   res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text) }).end(text);

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { open, readFile } from 'node:fs/promises';
 import { request, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import { makePlace, type Place } from '../support/app.js';
@@ -222,27 +224,38 @@ test('No token, signature or password is in a log of the level trace, wherever i
 describe('Lines that were logged before', () => {
   const COUNT = 20_000;
 
-  /** How many lines come out of a process that logs `COUNT` of them in one go and then does this. */
-  async function linesBefore(end: string): Promise<number> {
+  /** Runs a process that logs `COUNT` lines in one go and then does this; they go to `stderr`. Answers what came out of a pipe. */
+  async function linesTo(stderr: 'pipe' | number, end: string): Promise<string> {
     const script = `
       const { createLogger } = await import('./src/observability/logger.ts');
       const logger = createLogger('info');
       for (let n = 0; n < ${COUNT}; n++) logger.info({ n }, 'line');
       ${end}`;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', stderr],
     });
     let text = '';
-    child.stderr.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    child.stderr?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
     await once(child, 'close');
-    return text.split('\n').filter((line) => /^\{.*"msg":"line"\}$/.test(line)).length;
+    return text;
   }
+
+  const wholeLines = (text: string): number =>
+    text.split('\n').filter((line) => /^\{.*"msg":"line"\}$/.test(line)).length;
 
   test.each([
     ['it exits', 'process.exit(0);'],
     ['it breaks', "throw new Error('broken');"],
     ['it runs out of things to do', ''],
   ])('are all written when %s', async (_how, end) => {
-    expect(await linesBefore(end)).toBe(COUNT);
+    expect(wholeLines(await linesTo('pipe', end))).toBe(COUNT);
+  });
+
+  test('are all written, and whole, where processes share a file', async () => {
+    const path = join(place.dataDir, 'shared.log');
+    const file = await open(path, 'a');
+    await Promise.all([linesTo(file.fd, 'process.exit(0);'), linesTo(file.fd, '')]);
+    await file.close();
+    expect(wholeLines(await readFile(path, 'utf8'))).toBe(2 * COUNT);
   });
 });

@@ -203,7 +203,7 @@ async function start(
   });
 
   let stopping = false;
-  const server = createHttpServer({
+  const http = createHttpServer({
     schema: served,
     yoga,
     documents,
@@ -225,7 +225,8 @@ async function start(
     isStopping: () => stopping,
     logger,
   });
-  const departure = new Departure(server);
+  const { server } = http;
+  const departure = new Departure(http);
   const traffic = new Traffic(server);
   let registry: Registry | undefined;
   // Some of what it looks at, the event loop and the collector of garbage, it watches from its making on.

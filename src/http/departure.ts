@@ -1,5 +1,6 @@
-import type { Server, ServerResponse } from 'node:http';
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { HttpServer } from './server.js';
 
 /** Milliseconds between looks for connections that have nothing under way, once no new ones are taken. */
 const IDLE_CHECK_MS = 100;
@@ -10,24 +11,13 @@ const IDLE_CHECK_MS = 100;
  */
 export class Departure {
   private readonly sockets = new Set<Socket>();
-  /** Answers whose headers may still be written. */
-  private readonly responses = new Set<ServerResponse>();
   private isRetired = false;
   private closed: Promise<void> | undefined;
 
-  constructor(private readonly server: Server) {
-    server.on('connection', (socket: Socket) => {
+  constructor(private readonly http: HttpServer) {
+    http.server.on('connection', (socket: Socket) => {
       this.sockets.add(socket);
       socket.once('close', () => this.sockets.delete(socket));
-    });
-    // Before the handler, which may answer at once.
-    server.prependListener('request', (_req, res: ServerResponse) => {
-      if (this.isRetired) {
-        closeAfter(res);
-        return;
-      }
-      this.responses.add(res);
-      res.once('close', () => this.responses.delete(res));
     });
   }
 
@@ -36,17 +26,19 @@ export class Departure {
    * pools of clients and proxies empty themselves, and hardly a request meets a connection that is being closed.
    */
   retire(): void {
+    if (this.isRetired) return;
     this.isRetired = true;
-    for (const response of this.responses) closeAfter(response);
-    this.responses.clear();
+    for (const { res } of this.http.exchanges) closeAfter(res);
+    // Before the handler, which may answer at once.
+    this.http.server.prependListener('request', (_req, response: ServerResponse) => closeAfter(response));
   }
 
   /** Takes no new connection, and closes those that have nothing under way, now and when they fall idle. Can be called again. */
   close(): void {
     this.closed ??= new Promise((resolve) => {
       // Or a client that keeps its connection would hold the end up.
-      const idle = setInterval(() => this.server.closeIdleConnections(), IDLE_CHECK_MS);
-      this.server.close(() => {
+      const idle = setInterval(() => this.http.server.closeIdleConnections(), IDLE_CHECK_MS);
+      this.http.server.close(() => {
         clearInterval(idle);
         resolve();
       });

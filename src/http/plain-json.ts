@@ -6,7 +6,7 @@ import {
   type GraphQLSchema,
 } from 'graphql';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
@@ -14,7 +14,7 @@ import { executeFor, type TransportContext } from '../live/execution-plugin.js';
 import { jsonTypeFor, type JsonType } from './accept.js';
 import { endOfTurn } from './end-of-turn.js';
 import { toClientAnswer } from './error-plugin.js';
-import { jsonParams } from './request-params.js';
+import { bodyOf } from './request-params.js';
 import { textCache } from './text-cache.js';
 
 export interface PlainJsonDeps {
@@ -41,18 +41,20 @@ export async function answerPlainJson(
   // Negotiate, read, prepare: up to here the other way is open.
   const type = plainJson(req) ? jsonTypeFor(req.headers.accept) : undefined;
   if (type === undefined) return false;
-  const given = await jsonParams(req, bodyLimit).catch(() => undefined);
-  if (!isOrdinary(given)) return false;
+  const body = bodyOf(req, bodyLimit);
+  const given = ordinary(typeof body === 'string' ? body : await body.catch(() => ''));
+  if (given === undefined) return false;
   const query = textOf(documents, given);
   if (query === undefined) return false;
-  const params = { ...given, query };
-  const document = valid.get(query) ?? prepare(yoga, { req, res, parley, params }, query);
-  if (document === undefined || !isOrdinaryOperation(document, params.operationName)) return false;
+  const document =
+    valid.get(query) ?? prepare(yoga, { req, res, parley, params: { ...given, query } }, query);
+  const { variables: variableValues, operationName } = given;
+  if (document === undefined || !isOrdinaryOperation(document, operationName)) return false;
 
   // Execute, answer.
-  const { variables: variableValues, operationName } = params;
-  const result = await executeFor(parley, { schema, document, variableValues, operationName });
-  await send(yoga, res, toClientAnswer(result, parley), type);
+  const executed = executeFor(parley, { schema, document, variableValues, operationName });
+  const result = executed instanceof Promise ? await executed : executed;
+  await send(yoga, res, toClientAnswer(result, parley), type, parley.requestId);
   return true;
 }
 
@@ -62,17 +64,23 @@ type OrdinaryParams = Pick<GraphQLParams, 'query' | 'operationName' | 'variables
 const plainJson = ({ method, headers }: IncomingMessage): boolean =>
   method === 'POST' && /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '');
 
-/** Whether the parameters are what the specification says; yoga tells what is wrong with others. */
-function isOrdinary(params: GraphQLParams | undefined): params is OrdinaryParams {
-  if (params === undefined) return false;
-  return Object.entries(params).every(
-    ([name, value]) =>
-      value == null ||
-      ((name === 'query' || name === 'operationName' || name === 'documentId') &&
-        typeof value === 'string') ||
-      ((name === 'variables' || name === 'extensions') && typeof value === 'object' && !Array.isArray(value)),
-  );
+/** The parameters in a body, where they are what the specification says; yoga tells what is wrong with others. */
+function ordinary(body: string): OrdinaryParams | undefined {
+  let params: unknown;
+  try {
+    params = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof params !== 'object' || params === null || Array.isArray(params)) return undefined;
+  for (const [name, value] of Object.entries(params)) if (!isOrdinary(name, value)) return undefined;
+  return params;
 }
+
+const isOrdinary = (name: string, value: unknown): boolean =>
+  value == null ||
+  ((name === 'query' || name === 'operationName' || name === 'documentId') && typeof value === 'string') ||
+  ((name === 'variables' || name === 'extensions') && typeof value === 'object' && !Array.isArray(value));
 
 /** The text, where the request means one that may run. */
 function textOf(documents: PersistedDocuments, params: OrdinaryParams): string | undefined {
@@ -109,20 +117,26 @@ async function send(
   res: ServerResponse,
   answer: ExecutionResult,
   type: JsonType,
+  requestId: string,
 ): Promise<void> {
   let status = 200;
-  let headers: OutgoingHttpHeaders = { 'content-type': `${type}; charset=utf-8` };
+  const headers = ['x-request-id', requestId];
   let text: string;
   if (answer.errors === undefined) {
+    headers.push('content-type', `${type}; charset=utf-8`);
     text = JSON.stringify(answer);
   } else {
     const response = processRegularResult(answer, fetchAPI, type);
     status = response.status;
-    headers = Object.fromEntries(response.headers);
+    for (const [name, value] of response.headers) if (name !== 'content-length') headers.push(name, value);
     text = await response.text();
   }
+  const bytes = Buffer.byteLength(text);
+  headers.push('content-length', String(bytes));
+
   await endOfTurn();
   // The client may have gone meanwhile.
   if (res.destroyed) return;
-  res.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(text) }).end(text);
+  // Where each letter is a byte, no encoder need look for others.
+  res.writeHead(status, headers).end(text, bytes === text.length ? 'latin1' : 'utf8');
 }

@@ -31,24 +31,25 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
   };
 }
 
-/** Where a request carries its parameters: what a WeakMap knows of it would outlive it until the next full garbage collection. */
-const PARAMS = Symbol('params');
+/** Where a request carries its body: what a WeakMap knows of it would outlive it until the next full garbage collection. */
+const BODY = Symbol('body');
 
 interface Carrying {
-  [PARAMS]: Promise<GraphQLParams> | undefined;
+  [BODY]: string | Promise<string> | undefined;
 }
 
 /**
- * The parameters in a JSON body, read once: whoever asks again gets the same answer. Rejects with what the client is to be told:
- * 413 beyond `limit` bytes, 400 for what is no JSON object.
+ * The text of a body, read once: whoever asks again gets the same answer. Rejects with what the client is to be told: 413 beyond `limit`
+ * bytes, 400 where it ends too early. Nearly every body is there when somebody asks, and is answered as it is.
  */
-export function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
+export function bodyOf(req: IncomingMessage, limit: number): string | Promise<string> {
   const carrying = req as IncomingMessage & Carrying;
-  const known = carrying[PARAMS];
-  if (known !== undefined) return known;
-  const params = readBody(req, limit).then(parseBody);
-  carrying[PARAMS] = params;
-  return params;
+  return (carrying[BODY] ??= arrivedBody(req, limit) ?? readBody(req, limit));
+}
+
+/** The parameters in a JSON body. Rejects as `bodyOf` does, and with 400 for what is no JSON object. */
+async function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
+  return parseBody(await bodyOf(req, limit));
 }
 
 function paramsOf(search: URLSearchParams): GraphQLParams {
@@ -68,6 +69,13 @@ function paramsOf(search: URLSearchParams): GraphQLParams {
     ...(variables === undefined ? {} : { variables }),
     ...(extensions === undefined ? {} : { extensions }),
   };
+}
+
+/** Without the events by which a stream is read, which cost more than the reading. */
+function arrivedBody(req: IncomingMessage, limit: number): string | undefined {
+  if (!req.complete || req.readableLength > limit) return undefined;
+  const body = req.read() as Buffer | null;
+  return body === null ? undefined : body.toString();
 }
 
 function readBody(req: IncomingMessage, limit: number): Promise<string> {

@@ -5,19 +5,19 @@ import { Context, type ContextParts } from '../graphql/context.js';
 import type { Logger } from '../observability/logger.js';
 import { tracing, type Tracing } from '../observability/tracing.js';
 import type { Authentication } from '../viewer.js';
+import { limitBodyTime } from './body-time.js';
 import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
 import { answerLive, Readiness, type HealthChecks } from './health.js';
 import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
-import { pathOf, reportWhenDone, routeOf, type Exchange } from './request-log.js';
+import { Exchange, pathOf, report, routeOf } from './request-log.js';
+import { UnderWay } from './under-way.js';
 
 /** Milliseconds for the headers of a request to arrive. */
 const HEADERS_MS = 30_000;
 /** Longer than proxies keep idle connections, so that it is they who close them, and no request meets a closing one. */
 const KEEP_ALIVE_MS = 75_000;
-/** Milliseconds for the body of anything but an upload to arrive. */
-const BODY_MS = 30_000;
 
 export interface HttpDeps extends PlainJsonDeps {
   readonly cors: Cors;
@@ -37,9 +37,16 @@ export interface HttpDeps extends PlainJsonDeps {
   readonly logger: Logger;
 }
 
+export interface HttpServer {
+  readonly server: Server;
+  /** What has not ended. */
+  readonly exchanges: Iterable<Exchange>;
+}
+
 /** The HTTP server: who answers what. */
-export function createHttpServer(deps: HttpDeps): Server {
+export function createHttpServer(deps: HttpDeps): HttpServer {
   const readiness = new Readiness(deps.health, deps.logger);
+  const exchanges = new UnderWay<Exchange>();
   const server = createServer(
     {
       headersTimeout: HEADERS_MS,
@@ -49,19 +56,26 @@ export function createHttpServer(deps: HttpDeps): Server {
       noDelay: true,
     },
     (req, res) => {
-      const requestId = deps.requestIdOf(req);
-      const exchange: Exchange = { req, res, requestId, parley: undefined };
-      res.setHeader('x-request-id', requestId);
-      reportWhenDone(deps.logger, exchange);
-      limitBodyTime(req, res);
-      const answering = (): Promise<void> => answer(deps, readiness, exchange);
-      (tracing === undefined ? answering() : inSpan(tracing, exchange, answering)).catch((err: unknown) => {
-        deps.logger.error({ err, requestId }, 'request failed');
-        if (res.headersSent) res.destroy();
-        else
-          res
-            .writeHead(500, { 'content-type': 'application/json' })
-            .end('{"code":"INTERNAL_SERVER_ERROR"}\n');
+      const exchange = new Exchange(req, res, deps.requestIdOf(req));
+      exchanges.add(exchange);
+      res.on('close', () => {
+        exchanges.delete(exchange);
+        report(deps.logger, exchange);
+      });
+      limitBodyTime(exchange);
+      const answered =
+        tracing === undefined
+          ? answer(deps, readiness, exchange)
+          : inSpan(tracing, exchange, () => answer(deps, readiness, exchange));
+      answered.catch((err: unknown) => {
+        deps.logger.error({ err, requestId: exchange.requestId }, 'request failed');
+        if (res.headersSent) {
+          res.destroy();
+          return;
+        }
+        exchange.showId();
+        res.writeHead(500, { 'content-type': 'application/json' });
+        res.end('{"code":"INTERNAL_SERVER_ERROR"}\n');
       });
     },
   );
@@ -70,35 +84,47 @@ export function createHttpServer(deps: HttpDeps): Server {
     if (pathOf(req) === '/graphql') deps.upgrade(req, socket, head);
     else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
-  return server;
+  return { server, exchanges };
 }
 
 async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange): Promise<void> {
-  const { req, res, requestId } = exchange;
+  const { req, res } = exchange;
   const path = pathOf(req);
+  if (path === '/graphql') {
+    await answerGraphQL(deps, exchange);
+    return;
+  }
+  exchange.showId();
   if (path === '/livez') {
     answerLive(res);
   } else if (path === '/readyz') {
     await readiness.answer(res, deps.isStopping());
-  } else if (path === '/graphql') {
-    if (deps.graphiql.wants(req)) {
-      await deps.graphiql.handle(req, res);
-      return;
-    }
-    deps.cors(req, res);
-    if (req.method === 'OPTIONS') {
-      answerPreflight(res);
-      return;
-    }
-    const authentication = await authenticate(deps.authenticator, req);
-    const parley = new Context(deps.contextParts(req, authentication, requestId));
-    exchange.parley = parley;
-    if (!(await answerPlainJson(deps, req, res, parley))) await deps.yoga(req, res, { parley });
   } else if (path === '/') {
     res.writeHead(307, { location: '/graphql' }).end();
   } else if (!deps.downloads(req, res)) {
     res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
   }
+}
+
+async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> {
+  const { req, res, requestId } = exchange;
+  if (deps.graphiql.wants(req)) {
+    exchange.showId();
+    await deps.graphiql.handle(req, res);
+    return;
+  }
+  deps.cors(req, res);
+  if (req.method === 'OPTIONS') {
+    exchange.showId();
+    answerPreflight(res);
+    return;
+  }
+  const authentication = await authenticate(deps.authenticator, req);
+  const parley = new Context(deps.contextParts(req, authentication, requestId));
+  exchange.parley = parley;
+  if (await answerPlainJson(deps, req, res, parley)) return;
+  exchange.showId();
+  await deps.yoga(req, res, { parley });
 }
 
 /** A browser's EventSource can set no header, so it may bring its token in the address. */
@@ -108,29 +134,6 @@ function authenticate(authenticator: Authenticator, req: IncomingMessage): Promi
     if (token !== null) return authenticator.fromToken(token);
   }
   return authenticator.fromHeader(req.headers.authorization);
-}
-
-/**
- * An upload may take as long as it likes while its bytes flow; anything else is short. It is answered, since a proxy would take a
- * connection that just ends for a server that is broken, and leave it alone for a while.
- */
-function limitBodyTime(req: IncomingMessage, res: ServerResponse): void {
-  if (req.headers['content-type']?.startsWith('multipart/form-data') === true) return;
-  const timer = setTimeout(() => {
-    if (res.headersSent) {
-      req.destroy();
-      return;
-    }
-    res.writeHead(408, { 'content-type': 'application/json', connection: 'close' });
-    res.end('{"code":"REQUEST_TIMEOUT"}\n', () => req.destroy());
-  }, BODY_MS);
-  timer.unref();
-  req.once('end', () => {
-    clearTimeout(timer);
-  });
-  req.once('close', () => {
-    clearTimeout(timer);
-  });
 }
 
 /** Answers in a span of the trace that the client names, or of one that begins here. */

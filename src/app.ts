@@ -13,7 +13,6 @@ import { readPersistedDocuments } from './config/persisted-documents.js';
 import { readOrMakeSecret } from './config/secret.js';
 import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
 import { Housekeeping } from './db/housekeeping.js';
-import { newId } from './db/ids.js';
 import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
 import { StartError } from './errors.js';
@@ -35,7 +34,7 @@ import { createCors } from './http/cors.js';
 import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
 import { serveMetrics, type MetricsServer } from './http/metrics-server.js';
-import { requestIds } from './http/request-id.js';
+import { newRequestId, requestIds } from './http/request-id.js';
 import { createHttpServer } from './http/server.js';
 import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
@@ -169,7 +168,7 @@ async function start(
     /** Or the address of a client whose request is gone. */
     req: IncomingMessage | string,
     authentication: Authentication,
-    requestId = newId(),
+    requestId = newRequestId(),
   ): ContextParts => ({
     authentication,
     services,

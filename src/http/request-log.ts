@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
-import type { Logger } from '../observability/logger.js';
-import { httpRequests, observeOperation } from '../observability/operations.js';
+import { logLine, type Logger } from '../observability/logger.js';
+import { countRequest, observeOperation, type Operation } from '../observability/operations.js';
 
 /** One request and its answer. */
 export class Exchange {
@@ -45,22 +45,21 @@ export function report(logger: Logger, { req, res, requestId, parley, begun, sen
   const ms = performance.now() - begun;
   const path = pathOf(req);
   const operation = parley?.operation;
-  httpRequests.inc({ route: routeOf(path), status: res.statusCode });
+  countRequest(routeOf(path), res.statusCode);
   // An event stream is counted when it begins (sse-plugin.ts).
   if (operation !== undefined && operation.kind !== 'subscription') observeOperation(operation, 'http', ms);
-  logger[path === '/livez' || path === '/readyz' ? 'debug' : 'info'](
-    {
-      requestId,
-      method: req.method,
-      path,
-      operation: operation?.name,
-      kind: operation?.kind,
-      userId: parley?.viewer?.id,
-      status: res.statusCode,
-      ms: Math.round(ms * 1000) / 1000,
-      bytes: req.socket.bytesWritten - sentBefore,
-      aborted: !res.writableEnded,
-    },
+  const userId = parley?.viewer?.id;
+  logLine(
+    logger,
+    path === '/livez' || path === '/readyz' ? 'debug' : 'info',
+    `,"requestId":${JSON.stringify(requestId)},"method":${JSON.stringify(req.method)},"path":${JSON.stringify(path)}` +
+      (operation === undefined ? '' : `${named(operation)},"kind":"${operation.kind}"`) +
+      (userId === undefined ? '' : `,"userId":${JSON.stringify(userId)}`) +
+      `,"status":${String(res.statusCode)},"ms":${String(Math.round(ms * 1000) / 1000)}` +
+      `,"bytes":${String(req.socket.bytesWritten - sentBefore)},"aborted":${String(!res.writableEnded)}`,
     'request',
   );
 }
+
+const named = ({ name }: Operation): string =>
+  name === undefined ? '' : `,"operation":${JSON.stringify(name)}`;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { createLogger } from './logger.js';
+import { createLogger, logLine } from './logger.js';
 
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJl';
 
@@ -71,4 +71,23 @@ test('A line without credentials is left as it is', () => {
     logger.info({ path: '/graphql', userId: 'u' }, 'request');
   });
   expect(JSON.parse(text)).toMatchObject({ path: '/graphql', userId: 'u', msg: 'request' });
+});
+
+test('A line whose fields are JSON already is the one that would have been logged, censored too', () => {
+  const fields = { requestId: 'r', path: '/a"?token=s3cr3t', status: 200, ms: 0.5, aborted: false };
+  const text = `,${JSON.stringify(fields).slice(1, -1)}`;
+  const timeless = (line: string): string => line.replace(/"time":\d+/, '"time":0');
+  for (const level of ['info', 'debug'] as const) {
+    const line = written((logger) => logLine(logger, level, text, 'request'));
+    expect(line).toContain('[redacted]');
+    expect(timeless(line)).toBe(timeless(written((logger) => logger[level](fields, 'request'))));
+  }
+  let lines = '';
+  const quiet = createLogger('info', { write: (line) => (lines += line) });
+  logLine(quiet, 'debug', text, 'request');
+  quiet.level = 'warn';
+  logLine(quiet, 'info', text, 'request');
+  quiet.level = 'silent';
+  logLine(quiet, 'info', text, 'request');
+  expect(lines).toBe('');
 });

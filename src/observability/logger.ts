@@ -1,5 +1,5 @@
 import { fstatSync } from 'node:fs';
-import { destination, pino, stdSerializers, type DestinationStream, type Logger } from 'pino';
+import { destination, pino, stdSerializers, symbols, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/config.js';
 import { counts } from './counts.js';
 
@@ -37,6 +37,21 @@ const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'eare
  */
 export function createLogger(level: Config['logLevel'], to: DestinationStream = standardError()): Logger {
   return pino({ level, hooks: { streamWrite: censored }, serializers: { err: errorOf } }, to);
+}
+
+/**
+ * Logs a line that comes with every request: its fields are JSON already, such as `,"status":200`, in the order in which they are to stand.
+ * What pino would write, for a third of what it costs: it looks at each value, and for options that nobody has set.
+ */
+export function logLine(logger: Logger, level: 'debug' | 'info', fields: string, msg: string): void {
+  const value = level === 'info' ? 30 : 20;
+  if (value < logger.levelVal) return;
+  const own = logger as Logger & { [symbols.chindingsSym]: string; [symbols.streamSym]: DestinationStream };
+  own[symbols.streamSym].write(
+    censored(
+      `{"level":${String(value)},"time":${String(Date.now())}${own[symbols.chindingsSym]}${fields},"msg":"${msg}"}\n`,
+    ),
+  );
 }
 
 /** An error as it is logged. Redis' client hangs the refused command on it: its arguments may be a password, and are nobody's business. */

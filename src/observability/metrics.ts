@@ -87,7 +87,7 @@ const gauges = ({ sockets, rooms, pool }: Figures): readonly Row[] => [
 export function createRegistry(figures: Figures): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  registry.registerMetric(operationSeconds);
+  registry.registerMetric(operationSeconds.asMetric());
   registry.registerMetric(httpRequests);
   const traffic: readonly Row[] = [
     ['received_bytes_total', 'Bytes that came in by all connections.', () => figures.traffic().received],

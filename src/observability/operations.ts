@@ -1,4 +1,5 @@
-import { Counter, Histogram } from 'prom-client';
+import { Counter } from 'prom-client';
+import { Durations } from './durations.js';
 
 /** What a client asked for, as its document names it. */
 export interface Operation {
@@ -25,22 +26,41 @@ function labelOf({ name }: Operation): string {
 }
 
 /** Of queries and mutations until their answer has left; of subscriptions until they have begun. */
-export const operationSeconds = new Histogram({
-  name: 'parley_operation_duration_seconds',
-  help: 'Time that valid operations took: until the answer has left, of a subscription until it has begun.',
-  labelNames: ['operation', 'kind', 'transport'],
-  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-  registers: [],
-});
+export const operationSeconds = new Durations<Record<'operation' | 'kind' | 'transport', string>>(
+  'parley_operation_duration_seconds',
+  'Time that valid operations took: until the answer has left, of a subscription until it has begun.',
+);
+
+/** Counts an operation that was executed. `ms`: milliseconds that it took. */
+export function observeOperation(operation: Operation, transport: Transport, ms: number): void {
+  const { kind } = operation;
+  const name = labelOf(operation);
+  operationSeconds.observe(`${transport} ${kind} ${name}`, { operation: name, kind, transport }, ms / 1000);
+}
+
+/** By route, how many had each status. */
+const requests = new Map<string, number[]>();
+
+/** Counts a request that was answered, with the `route` that it is counted as. */
+export function countRequest(route: string, status: number): void {
+  let statuses = requests.get(route);
+  if (statuses === undefined) {
+    statuses = new Array<number>(600).fill(0);
+    requests.set(route, statuses);
+  }
+  statuses[status] = (statuses[status] ?? 0) + 1;
+}
 
 export const httpRequests = new Counter({
   name: 'parley_http_requests_total',
   help: 'HTTP requests that were answered, by route and status.',
   labelNames: ['route', 'status'],
   registers: [],
+  collect() {
+    this.reset();
+    for (const [route, statuses] of requests)
+      statuses.forEach((count, status) => {
+        if (count > 0) this.inc({ route, status }, count);
+      });
+  },
 });
-
-/** Counts an operation that was executed. `ms`: milliseconds that it took. */
-export function observeOperation(operation: Operation, transport: Transport, ms: number): void {
-  operationSeconds.observe({ operation: labelOf(operation), kind: operation.kind, transport }, ms / 1000);
-}

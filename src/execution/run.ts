@@ -121,14 +121,16 @@ export class Run {
 
   private fields({ fields }: ObjectPlan, source: unknown, answer: Answer, path: Path | undefined): void {
     for (const field of fields) {
-      const info = new FieldInfo(this, field, path);
-      const value =
-        field.resolve === undefined
-          ? propertyOf(source, field)
-          : this.resolved(field.resolve, field, source, info);
-      // Most of what is selected is text, which is its own answer.
-      if (field.isText && typeof value === 'string') answer[field.key] = value;
-      else this.put(value, field.complete, answer, field.key, path, info);
+      if (field.resolve === undefined) {
+        const value = propertyOf(source, field);
+        // Most of what is selected is text, which is its own answer.
+        if (field.isText && typeof value === 'string') answer[field.key] = value;
+        else this.put(value, field.complete, answer, field.key, path, new FieldInfo(this, field, path));
+      } else {
+        const info = new FieldInfo(this, field, path);
+        const value = this.resolved(field.resolve, field, source, info);
+        this.put(value, field.complete, answer, field.key, path, info);
+      }
     }
   }
 

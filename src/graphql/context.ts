@@ -37,16 +37,19 @@ export interface ContextParts {
 
 /** What resolvers get: one for each request, and one for each event of a subscription. */
 export class Context {
-  /**
-   * The loaders with what they remember, each under its declaration. Replaced when something was written. A WeakMap from the context to
-   * each of them would do the same, and keep all of it until the next full garbage collection.
-   */
-  cache = new Map<object, unknown>();
+  private loaders: Map<object, unknown> | undefined;
   /** What is asked for, once it is known to be valid. */
   operation: Operation | undefined;
 
   constructor(protected readonly parts: ContextParts) {}
 
+  /**
+   * The loaders with what they remember, each under its declaration. Others when something was written. A WeakMap from the context to
+   * each of them would do the same, and keep all of it until the next full garbage collection.
+   */
+  get cache(): Map<object, unknown> {
+    return (this.loaders ??= new Map());
+  }
   get services(): Services {
     return this.parts.services;
   }
@@ -99,7 +102,7 @@ export class Context {
   /** Awaits a write and forgets what was loaded before it, so that the answer shows what is stored now. */
   async wrote<T>(write: Promise<T>): Promise<T> {
     const result = await write;
-    this.cache = new Map();
+    this.loaders = undefined;
     return result;
   }
 

@@ -73,7 +73,8 @@ function ordinary(body: string): OrdinaryParams | undefined {
     return undefined;
   }
   if (typeof params !== 'object' || params === null || Array.isArray(params)) return undefined;
-  for (const [name, value] of Object.entries(params)) if (!isOrdinary(name, value)) return undefined;
+  const given = params as Readonly<Record<string, unknown>>;
+  for (const name of Object.keys(given)) if (!isOrdinary(name, given[name])) return undefined;
   return params;
 }
 

@@ -119,6 +119,7 @@ async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> 
     answerPreflight(res);
     return;
   }
+  // Awaited in any case: meanwhile a body that came with its headers has arrived.
   const authentication = await authenticate(deps.authenticator, req);
   const parley = new Context(deps.contextParts(req, authentication, requestId));
   exchange.parley = parley;
@@ -128,7 +129,10 @@ async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> 
 }
 
 /** A browser's EventSource can set no header, so it may bring its token in the address. */
-function authenticate(authenticator: Authenticator, req: IncomingMessage): Promise<Authentication> {
+function authenticate(
+  authenticator: Authenticator,
+  req: IncomingMessage,
+): Authentication | Promise<Authentication> {
   if (req.headers.authorization === undefined && isEventSource(req)) {
     const token = new URL(req.url ?? '/', 'http://localhost').searchParams.get('token');
     if (token !== null) return authenticator.fromToken(token);

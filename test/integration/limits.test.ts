@@ -212,6 +212,38 @@ describe('What one request may ask for', () => {
     });
   });
 
+  test('that half a minute is of the body alone: an answer may take longer, also one to a request without a body', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    try {
+      const query = 'subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { cursor } }';
+      const search = new URLSearchParams({ query, variables: JSON.stringify({ roomId }) });
+      const sent = request(`${app.url}/graphql?${search}`, {
+        headers: { accept: 'text/event-stream', ...user.headers() },
+      });
+      let status: number | undefined;
+      let isCut = false;
+      sent.on('error', () => (isCut = true));
+      sent.once('response', (response) => {
+        status = response.statusCode;
+        response.on('error', () => (isCut = true)).resume();
+      });
+      sent.end();
+      const begun = performance.now();
+      while (status === undefined && performance.now() - begun < 5000) await turn();
+      expect(status).toBe(200);
+      for (let seconds = 0; seconds < 60; seconds += 1) {
+        vi.advanceTimersByTime(1000);
+        await turn();
+      }
+      for (let turns = 0; turns < 100; turns += 1) await turn();
+      expect(isCut).toBe(false);
+      sent.destroy();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('has an end in bytes of a frame: closes a socket that sends too large a frame with 1009', async () => {
     const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
     await once(socket, 'open');

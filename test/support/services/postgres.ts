@@ -111,8 +111,7 @@ async function launch(
     await server.ended;
     throw error;
   });
-  if (outcome === 'ended' || !server.running)
-    throw new Error(`Postgres did not start:\n${sandbox.log()}`);
+  if (outcome === 'ended' || !server.running) throw new Error(`Postgres did not start:\n${sandbox.log()}`);
   return server;
 }
 

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { nodesOf, touched, type Plan } from '../support/plans.js';
 import { isMissing, services } from '../support/services.js';
 import { withClient } from '../support/services/databases.js';
 import { statementsOf, type Statement } from '../support/statements.js';
@@ -12,19 +13,6 @@ const ORDERS = (['CREATED_AT', 'NAME', 'SIZE'] as const).flatMap((field) =>
   (['ASC', 'DESC'] as const).map((direction) => ({ field, direction })),
 );
 
-interface Plan {
-  readonly 'Node Type': string;
-  readonly 'Relation Name'?: string;
-  readonly 'Index Name'?: string;
-  readonly 'Actual Rows': number;
-  readonly 'Actual Loops': number;
-  readonly 'Rows Removed by Filter'?: number;
-  readonly 'Rows Removed by Index Recheck'?: number;
-  readonly Plans?: Plan[];
-}
-
-const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
-
 /** A page that is read in the list's order, and beside it what is looked up for each of its rows. */
 function listAndAuthors(plan: Plan): [Plan, Plan] {
   const [join] = plan.Plans ?? [];
@@ -33,16 +21,6 @@ function listAndAuthors(plan: Plan): [Plan, Plan] {
     throw new Error(`no page with a look-up beside it: ${JSON.stringify(plan, undefined, 1)}`);
   return [{ ...plan, Plans: [list] }, authors];
 }
-
-/** Rows that the plan's scans fetched, those that a filter threw away among them. */
-const touched = (plan: Plan): number =>
-  nodesOf(plan)
-    .filter((node) => node['Node Type'].includes('Scan'))
-    .map((node) => {
-      const thrownAway = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
-      return (node['Actual Rows'] + thrownAway) * node['Actual Loops'];
-    })
-    .reduce((sum, rows) => sum + rows, 0);
 
 /** What a page costs may not grow with the list, or with how deep in it the page lies: so it is read off an index. */
 describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(

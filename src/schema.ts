@@ -4,6 +4,7 @@ import './rooms/rooms.schema.js';
 import './rooms/room-changes.schema.js';
 import './rooms/room-events.schema.js';
 import './files/files.schema.js';
+import './files/file-lists.schema.js';
 import './files/file-changes.schema.js';
 import './messages/messages.schema.js';
 import './typing/typing.schema.js';

@@ -19,7 +19,12 @@ interface PageInfo {
 
 /** For `new InMemoryCache({ possibleTypes, typePolicies })`. Objects are told apart by `id`, which needs no policy. */
 export const typePolicies: TypePolicies = {
-  Query: { fields: { rooms: connection(['filter']) } },
+  Query: {
+    fields: {
+      rooms: connection(['filter']),
+      files: connection(['roomIds', 'filter', 'orderBy']),
+    },
+  },
   // An event takes the place of the one before it.
   Subscription: {
     fields: {

@@ -26,6 +26,7 @@ export const keys: KeyingConfig = {
   MessageConnection: embedded,
   MessageEdge: byNode,
   FileConnection: embedded,
+  ViewerFileConnection: embedded,
   FileEdge: embedded,
   FilePage: embedded,
 
@@ -148,7 +149,7 @@ const keysIn = (value: unknown): string[] => (Array.isArray(value) ? (value as s
 
 /** For `cacheExchange({ resolvers })`. */
 export const resolvers: ResolverConfig = {
-  Query: { rooms: connection },
+  Query: { rooms: connection, files: connection },
   Room: { members: connection, messages: connection, files: connection },
 };
 

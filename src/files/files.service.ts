@@ -1,20 +1,14 @@
 import type { Database } from '../db/database.js';
-import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { FileRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
 import type { Bus } from '../events/bus.js';
 import { writeInRoom } from '../rooms/room-write.js';
-import { membershipOf } from '../rooms/rooms.queries.js';
 import { releaseBlobs } from './blobs.queries.js';
-import { nameKey } from './file-name.js';
+import { FileLists } from './file-lists.js';
 import { FileUploads, type FileUploadsDeps, type FileWritten } from './file-uploads.js';
 import * as policy from './files.policy.js';
 import * as queries from './files.queries.js';
 import { MAX_LINK_SECONDS, type FileLinks } from './links.js';
-
-/** Rows that numbered pages reach: beyond, counting them off costs too much. */
-const MAX_PAGED_ROWS = 10_000;
-const MAX_PAGE_SIZE = 100;
 
 export interface FilesDeps extends FileUploadsDeps {
   readonly db: Database;
@@ -22,33 +16,16 @@ export interface FilesDeps extends FileUploadsDeps {
   readonly links: FileLinks;
 }
 
-/** What a list of a room's files is narrowed to; all that is given must hold. */
-export interface FileFilter {
-  /** `image/png` or `image/*`. */
-  readonly mimeType?: string | null | undefined;
-  /** Part of the name, in any case. */
-  readonly nameContains?: string | null | undefined;
-  readonly uploaderId?: string | null | undefined;
-}
-
-export interface FileListing {
-  readonly items: FileRow[];
-  /** Rows a page, as asked. */
-  readonly size: number;
-  readonly page: number;
-  /** All rows that match. */
-  readonly total: number;
-  /** Pages that can be asked for. */
-  readonly pages: number;
-}
-
-/** The files of rooms: who sees them, how they are listed, how they go. `actorId` is the signed-in user. */
+/** The files of rooms: how they come, how they are listed, how they go. `actorId` is the signed-in user. */
 export class FilesService {
   /** How they come. */
   readonly uploads: FileUploads;
+  /** How they are listed. */
+  readonly lists: FileLists;
 
   constructor(private readonly deps: FilesDeps) {
     this.uploads = new FileUploads(deps);
+    this.lists = new FileLists(deps.db);
   }
 
   /**
@@ -99,46 +76,6 @@ export class FilesService {
     return queries.fileRow(this.deps.db, id);
   }
 
-  /** Rights are not checked here. */
-  page(
-    roomId: string,
-    filter: FileFilter,
-    order: queries.FileOrder,
-    slice: Slice,
-  ): Promise<KeysetPage<FileRow>> {
-    return queries.filesPage(this.deps.db, roomId, criteria(filter), order, slice);
-  }
-
-  /** Rights are not checked here. */
-  count(roomId: string, filter: FileFilter): Promise<number> {
-    return queries.countFiles(this.deps.db, roomId, criteria(filter));
-  }
-
-  /** A numbered page, from 1 on; undefined where the actor may not look. Throws BAD_USER_INPUT for pages that end too deep. */
-  async listing(
-    actorId: string,
-    { roomId, page, size }: { roomId: string; page: number; size: number },
-    filter: FileFilter,
-    order: queries.FileOrder,
-  ): Promise<FileListing | undefined> {
-    if (page < 1) throw badInput('page', 'Pages are numbered from 1 on.');
-    if (size < 1 || size > MAX_PAGE_SIZE)
-      throw badInput('size', `\`size\` takes 1 to ${String(MAX_PAGE_SIZE)}.`);
-    if (page * size > MAX_PAGED_ROWS) {
-      throw badInput('page', `Numbered pages end at ${String(MAX_PAGED_ROWS)} rows: use Room.files there.`);
-    }
-    if ((await membershipOf(this.deps.db, roomId, actorId)) === undefined) return undefined;
-    const [items, total] = await Promise.all([
-      queries.filesAt(this.deps.db, roomId, criteria(filter), order, {
-        offset: (page - 1) * size,
-        limit: size,
-      }),
-      this.count(roomId, filter),
-    ]);
-    const pages = Math.min(Math.ceil(total / size), Math.floor(MAX_PAGED_ROWS / size));
-    return { items, total, page, size, pages };
-  }
-
   /** A signed link that works for `seconds`. Throws BAD_USER_INPUT for a life that is out of range. */
   link(file: Pick<FileRow, 'id' | 'name'>, seconds: number): string {
     if (seconds < 1 || seconds > MAX_LINK_SECONDS) {
@@ -147,9 +84,3 @@ export class FilesService {
     return this.deps.links.url(file, seconds);
   }
 }
-
-const criteria = ({ mimeType, nameContains, uploaderId }: FileFilter): queries.FileCriteria => ({
-  mimeType: mimeType?.toLowerCase(),
-  nameKeyContains: nameContains == null ? undefined : nameKey(nameContains),
-  uploaderId: uploaderId ?? undefined,
-});

@@ -72,7 +72,9 @@ describe.each(backends)('Migrating by hand on %s', (backend) => {
         const { rows } = await client.query<{ name: string }>(
           `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'S') and relname not like 'kysely%'
             union all select typname from pg_type where typnamespace = 'public'::regnamespace and typtype in ('d', 'e')
-            union all select proname from pg_proc where pronamespace = 'public'::regnamespace`,
+            union all select proname from pg_proc where pronamespace = 'public'::regnamespace
+              -- Extensions stay, since others may use them.
+              and not exists (select from pg_depend where objid = pg_proc.oid and deptype = 'e')`,
         );
         return rows;
       });

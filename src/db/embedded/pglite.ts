@@ -2,6 +2,8 @@ import { writeSync } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
+import { btree_gin } from '@electric-sql/pglite/contrib/btree_gin';
+import { pg_trgm } from '@electric-sql/pglite/contrib/pg_trgm';
 import type pg from 'pg';
 import { createCluster } from './create-cluster.js';
 import { DurableNodeFS } from './durable-node-fs.js';
@@ -80,6 +82,8 @@ export async function openEmbeddedPostgres(
   };
   const pglite: PGlite = new PGlite({
     fs: new DurableNodeFS(dir, gaveUp),
+    // Their programs are no part of the directory: whoever opens it brings them.
+    extensions: { pg_trgm, btree_gin },
     startParams: [
       // Without -F, which turns fsync off.
       ...PGlite.defaultStartParams.filter((param) => param !== '-F'),

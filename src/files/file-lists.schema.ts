@@ -1,0 +1,167 @@
+import { z } from 'zod';
+import { builder } from '../graphql/builder.js';
+import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
+import { decodeId } from '../graphql/ids.js';
+import { needsViewer } from '../graphql/needs-viewer.js';
+import { eventCursorOf, listCursorDescription, Room, viewerReads } from '../rooms/rooms.schema.js';
+import type { FileOrder } from './file-criteria.queries.js';
+import {
+  FileFilterInput,
+  FileOrderInput,
+  filterOf,
+  identityOf,
+  NEWEST_FIRST,
+  type FileFilterArg,
+} from './file-filter.schema.js';
+import type { FileListing } from './file-lists.js';
+import { filesKeyset } from './file-lists.queries.js';
+import { File } from './files.schema.js';
+import { viewerFilesKeyset } from './viewer-files.queries.js';
+
+const MAX_ROOMS = 100;
+
+interface FilesArgs extends ConnectionArgs {
+  readonly filter?: FileFilterArg;
+  readonly orderBy?: FileOrder | null | undefined;
+}
+
+const FileEdge = builder.edgeObject({
+  type: File,
+  name: 'FileEdge',
+  description: 'A file in a page.',
+});
+
+builder.objectField(Room, 'files', (t) =>
+  t.connection(
+    {
+      type: File,
+      nullable: true,
+      extensions: needsViewer,
+      description: 'Newest first if `orderBy` is left out. Null for those who are no members.',
+      complexity: connectionComplexity,
+      args: {
+        filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
+        orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+      },
+      resolve: async (room, { filter, orderBy, ...args }: FilesArgs, ctx) => {
+        if (!(await viewerReads(ctx, room.id))) return null;
+        const wanted = filterOf(filter);
+        const order = orderBy ?? NEWEST_FIRST;
+        const list = `files ${room.id} ${identityOf(wanted, order)}`;
+        const page = await connection(ctx.cursors, list, args, filesKeyset(order).keyOf, (slice) =>
+          ctx.services.files.lists.page(room.id, wanted, order, slice),
+        );
+        return { ...page, room, wanted };
+      },
+    },
+    {
+      name: 'FileConnection',
+      description: "A page of a room's files.",
+      fields: (c) => ({
+        totalCount: c.int({
+          description:
+            'All files that match the filter. Without one it costs nothing; with one, all that match are counted, and as with a page it may take a look at all files of the room to find them.',
+          resolve: ({ room, wanted }, _args, ctx) => ctx.services.files.lists.count(room.id, wanted),
+        }),
+        eventCursor: c.string({
+          description: listCursorDescription,
+          resolve: ({ room }) => eventCursorOf(room),
+        }),
+      }),
+    },
+    FileEdge,
+  ),
+);
+
+builder.queryField('files', (t) =>
+  t.connection(
+    {
+      type: File,
+      nullable: true,
+      extensions: needsViewer,
+      description:
+        'The files of all rooms that the viewer is a member of, newest first if `orderBy` is left out. Null when signed out. A page takes a look into each of these rooms, however many files they have and however deep it lies; beyond some thousand rooms narrow it by `roomIds`. A part of a name, and what else no index has (FileFilter), is looked for in all of them.',
+      complexity: connectionComplexity,
+      args: {
+        roomIds: t.arg.idList({
+          validate: z
+            .array(z.string())
+            .max(MAX_ROOMS, `\`roomIds\` takes ${String(MAX_ROOMS)} ids at most.`)
+            .nullish(),
+          description: `Only those in these rooms, ${String(MAX_ROOMS)} at most. One that the viewer is no member of has none.`,
+        }),
+        filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
+        orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+      },
+      resolve: async (_root, { roomIds, filter, orderBy, ...args }: ViewerFilesArgs, ctx) => {
+        const wanted = filterOf(filter);
+        const order = orderBy ?? NEWEST_FIRST;
+        const rooms = roomIds?.map((id) => decodeId('Room', id, 'roomIds')).sort();
+        if (ctx.viewer === undefined) return null;
+        const viewer = { userId: ctx.viewer.id, roomIds: rooms };
+        const list = `files of ${viewer.userId} ${JSON.stringify(rooms)} ${identityOf(wanted, order)}`;
+        const page = await connection(ctx.cursors, list, args, viewerFilesKeyset(order).keyOf, (slice) =>
+          ctx.services.files.lists.viewerPage(viewer, wanted, order, slice),
+        );
+        return { ...page, viewer, wanted };
+      },
+    },
+    {
+      name: 'ViewerFileConnection',
+      description: 'A page of the files of several rooms.',
+      fields: (c) => ({
+        totalCount: c.int({
+          description:
+            'All files that match the filter. Without one the rooms know it; with one, all that match are counted.',
+          resolve: ({ viewer, wanted }, _args, ctx) => ctx.services.files.lists.viewerCount(viewer, wanted),
+        }),
+      }),
+    },
+    FileEdge,
+  ),
+);
+
+interface ViewerFilesArgs extends FilesArgs {
+  readonly roomIds?: readonly string[] | null | undefined;
+}
+
+const FilePage = builder.objectRef<FileListing>('FilePage').implement({
+  description: 'A numbered page of files.',
+  fields: (t) => ({
+    items: t.field({
+      type: [File],
+      description: 'The rows of this page.',
+      // Query.filePage counts them.
+      complexity: { field: 1, multiplier: 1 },
+      resolve: (page) => page.items,
+    }),
+    total: t.exposeInt('total', { description: 'All rows that match.' }),
+    page: t.exposeInt('page', { description: 'The number of this page, from 1 on.' }),
+    size: t.exposeInt('size', { description: 'Rows a page, as asked.' }),
+    pages: t.exposeInt('pages', {
+      description: "Pages that can be asked for, so at most 10,000 rows' worth; 0 when there are no rows.",
+    }),
+  }),
+});
+
+builder.queryField('filePage', (t) =>
+  t.field({
+    type: FilePage,
+    nullable: true,
+    description:
+      'Offset pages, for a table with page numbers. Deeper than 10,000 rows answers BAD_USER_INPUT: use Room.files there. Null for those who are no members.',
+    complexity: ({ size }) => ({ field: 1, multiplier: Math.min(Math.max(size, 1), 100) }),
+    args: {
+      roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
+      page: t.arg.int({ required: true, defaultValue: 1, description: 'From 1 on.' }),
+      size: t.arg.int({ required: true, defaultValue: 20, description: 'Rows a page, 1 to 100.' }),
+      filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
+      orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+    },
+    resolve: async (_root, { roomId, page, size, filter, orderBy }, ctx) => {
+      const room = { roomId: decodeId('Room', roomId, 'roomId'), page, size };
+      if (ctx.viewer === undefined) return null;
+      return ctx.services.files.lists.listing(ctx.viewer.id, room, filterOf(filter), orderBy ?? NEWEST_FIRST);
+    },
+  }),
+);

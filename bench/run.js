@@ -5,14 +5,20 @@ import { installPeers, versionsOf } from './lib/peers.js';
 import { checkPlace, publish, report, save } from './lib/results.js';
 import { Services } from './lib/services.js';
 import { crowd } from './sections/crowd.js';
+import { download } from './sections/download.js';
 import { fanout } from './sections/fanout.js';
 import { overhead } from './sections/overhead.js';
 import { pages } from './sections/pages.js';
 import { post } from './sections/post.js';
+import { upload } from './sections/upload.js';
 
-/** `npm run bench -- fanout | post | pages | overhead`: measures, keeps the numbers, prints the tables. docs/performance.md says how. */
+/** `npm run bench -- fanout | post | pages | overhead | upload | download`: measures, keeps the numbers, prints the tables. docs/performance.md says how. */
 async function main(args) {
-  const { name, section: asked, options } = readOptions(args, { fanout, post, pages, overhead });
+  const {
+    name,
+    section: asked,
+    options,
+  } = readOptions(args, { fanout, post, pages, overhead, upload, download });
   const section = options.crowd ? crowd : asked;
   section.check?.(options);
   const outcomeName = section.nameOf(options);

@@ -53,20 +53,23 @@ export class Bench {
   }
 
   /**
-   * Starts `node ...args` on the server's core, or on `cpus`, with PORT and `env` and nothing else of our environment. Resolves with
-   * its `url`, `pid` and `stop` when it listens. It writes what it logs to a file, and ends with the bench.
+   * Starts `program` (Node) with `args`, which may depend on the port, on the server's core or on `cpus`, with PORT and `env` and nothing
+   * else of our environment. Resolves with its `url`, `pid` and `stop` when it listens. It writes what it logs to a file, and ends with
+   * the bench.
    */
-  async startServer(args, env = {}, cpus = this.options.serverCpu) {
+  async startServer(args, env = {}, { cpus = this.options.serverCpu, program = process.execPath } = {}) {
     const sandbox = await this.sandbox();
     const [port, server] = await onFreePort(async (candidate) => {
       const pairs = Object.entries({ NODE_ENV: 'production', ...env, PORT: candidate });
       const variables = pairs.map(([name, value]) => `${name}=${value}`);
-      const pinned = ['taskset', '--cpu-list', cpus, process.execPath, ...args];
+      const given = typeof args === 'function' ? args(candidate) : args;
+      const pinned = ['taskset', '--cpu-list', cpus, program, ...given];
       const started = await sandbox.start('env', [...variables, ...pinned]);
-      const listens = await eventually(60_000, `${basename(args.at(-1))} listens`, () =>
+      const name = basename(given.at(-1));
+      const listens = await eventually(60_000, `${name} listens`, () =>
         started.running ? canConnect(candidate) : 'ended',
       );
-      if (listens === 'ended') throw new Error(`${args.at(-1)} ended at once:\n${sandbox.log()}`);
+      if (listens === 'ended') throw new Error(`${name} ended at once:\n${sandbox.log()}`);
       return started;
     });
     return {

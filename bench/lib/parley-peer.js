@@ -14,13 +14,17 @@ const PROGRAM = [join(ROOT, 'dist/src/main.js')];
 
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is
- * stopped. `cpus`: the server's core unless it serves the load; `program`: what Node is to run. Resolves as `startServer` does, with the `database` too.
+ * stopped. `cpus`: the server's core unless it serves the load; `program`: what Node is to run; `folder`: for its data; `env`: more
+ * variables. Resolves as `startServer` does, with the `database` too.
  */
-export async function startParley(bench, { redis = false, database, cpus, program = PROGRAM } = {}) {
+export async function startParley(
+  bench,
+  { redis = false, database, cpus, program = PROGRAM, folder, env: more = {} } = {},
+) {
   const own = database === undefined ? await bench.services.createDatabase() : undefined;
   const { directory } = await bench.sandbox();
   // A folder of files belongs to one database.
-  const dataDir = join(directory, new URL(database ?? own.url).pathname);
+  const dataDir = folder ?? join(directory, new URL(database ?? own.url).pathname);
   await mkdir(dataDir, { recursive: true });
   const env = {
     DATABASE_URL: database ?? own.url,
@@ -31,9 +35,10 @@ export async function startParley(bench, { redis = false, database, cpus, progra
     // No balancer has to notice its end.
     DRAIN_DELAY: '0s',
     ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
+    ...more,
   };
   const args = ['--expose-gc', '--import', serverModule('collect-garbage.js'), ...program];
-  const server = await bench.startServer(args, env, cpus);
+  const server = await bench.startServer(args, env, { cpus });
   return {
     ...server,
     database: env.DATABASE_URL,

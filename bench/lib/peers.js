@@ -15,11 +15,12 @@ export function installPeers() {
   execFileSync('npm', args, { cwd: HERE, stdio: ['ignore', 'inherit', 'inherit'] });
 }
 
-/** The versions that the packages of these peers are pinned to, by name. */
+/** The versions that the packages of these peers are pinned to, by name, and of what else they say that they run on. */
 export function versionsOf(peers) {
   const pinned = JSON.parse(readFileSync(join(HERE, 'package.json'), 'utf8')).dependencies;
   const names = new Set(peers.flatMap(({ packages = [] }) => packages));
-  return Object.fromEntries([...names].sort().map((name) => [name, pinned[name]]));
+  const packages = Object.fromEntries([...names].sort().map((name) => [name, pinned[name]]));
+  return Object.assign(packages, ...peers.map(({ part }) => part.versions?.()));
 }
 
 /**

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** What /proc counts CPU time in, a second. */
 const TICKS = 100;
@@ -18,14 +18,23 @@ export function cpuSeconds(pid) {
   return ticks / TICKS;
 }
 
-/** CPU seconds that the whole machine has spent on anything but the bench, whose first process is `benchPid`. */
+/** The father of the kernel's threads, which write to the disk what the bench has written, among others. */
+const KERNEL_THREADS = 2;
+
+/** CPU seconds that the whole machine has spent on anything but the kernel and the bench, whose first process is `benchPid`. */
 export function othersCpuSeconds(benchPid) {
   const [, user, nice, system] = read('/proc/stat').split('\n')[0].trim().split(/\s+/).map(Number);
-  return (user + nice + system) / TICKS - cpuSeconds(benchPid);
+  return (user + nice + system) / TICKS - cpuSeconds(benchPid) - cpuSeconds(KERNEL_THREADS);
 }
 
 /** Resident memory of a process in KiB. */
 export const residentKiB = (pid) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1]);
+
+/** What a process has had in memory at most, in KiB, since `forgetPeak`. */
+export const peakKiB = (pid) => Number(/^VmHWM:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1]);
+
+/** From here on the peak of a process is what it has now, and what comes. */
+export const forgetPeak = (pid) => writeFileSync(`/proc/${pid}/clear_refs`, '5');
 
 function tree(pid) {
   const found = [pid];

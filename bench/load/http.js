@@ -57,7 +57,7 @@ export class HttpConnection {
 
   #receive(text) {
     this.#received += text;
-    const answer = parse(this.#received);
+    const answer = parseAnswer(this.#received);
     if (answer === undefined) return;
     this.#received = '';
     this.#usedAt = Date.now();
@@ -68,8 +68,8 @@ export class HttpConnection {
   }
 }
 
-/** Undefined until all of the answer is there. Bytes are characters here, as latin1 has them. */
-function parse(text) {
+/** An answer as `head` and `body`; undefined until all of it is there. Bytes are characters here, as latin1 has them. */
+export function parseAnswer(text) {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return undefined;
   const head = text.slice(0, end);

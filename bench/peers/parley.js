@@ -2,6 +2,8 @@ import { parleyOverhead } from '../lib/overhead-peer.js';
 import { parleyPages } from '../lib/pages-peer.js';
 import { parleyFanout } from '../lib/parley-peer.js';
 import { parleyPosts } from '../lib/parley-posts.js';
+import { parleyDownload } from '../lib/download-peer.js';
+import { parleyUpload } from '../lib/transfer-peer.js';
 
 const fanout = parleyFanout();
 
@@ -11,5 +13,7 @@ export default {
   crowd: fanout,
   post: { title: 'Parley, over HTTP', measure: parleyPosts('http') },
   overhead: parleyOverhead,
+  upload: { title: 'Parley, hashed, judged and synced', ...parleyUpload },
+  download: parleyDownload,
   pages: { title: 'Parley, with totalCount', ...parleyPages },
 };

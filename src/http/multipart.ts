@@ -13,6 +13,7 @@ import {
 } from './multipart-map.js';
 import { PartQueue, type PartInfo } from './multipart-parts.js';
 import { discardRest, lengthOf } from './multipart-rest.js';
+import { quickenSearch } from './multipart-search.js';
 
 export interface MultipartOptions {
   /** Files in one request. */
@@ -146,6 +147,7 @@ class Gate {
 
   private attach(parser: Writable): void {
     this.parser = parser;
+    quickenSearch(parser);
     // The library listens once, and a parser that is torn down can fail twice.
     parser.on('error', (error: unknown) =>
       this.parts?.end(incomplete('The request broke off: send the file again.', error)),

@@ -5,8 +5,11 @@ import type { Readable } from 'node:stream';
 import { ParleyError } from '../../errors.js';
 import { assertStorageKey, isStorageKey, type ByteRange, type Storage } from './storage.js';
 
-/** Bytes gathered while the disk is busy, then written in one call. */
-const WRITE_BUFFER = 1024 * 1024;
+/**
+ * Bytes gathered while the disk is busy, then written in one call. With more of them, what several uploads have gathered outlives two
+ * collections of young garbage, and is then kept until the next full one.
+ */
+const WRITE_BUFFER = 512 * 1024;
 /** Bytes read at a time. */
 const READ_BUFFER = 256 * 1024;
 

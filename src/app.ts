@@ -18,6 +18,7 @@ import { openDatabase } from './db/open.js';
 import { StartError } from './errors.js';
 import { MemoryBus } from './events/bus-memory.js';
 import { RoomFeeds } from './events/room-feeds.js';
+import { Clamd } from './files/clamd.js';
 import { createDownloads } from './files/downloads.js';
 import { FilesService } from './files/files.service.js';
 import { LeaseSweeper } from './files/lease-sweeper.js';
@@ -151,7 +152,17 @@ async function start(
   const links = new FileLinks(secret, () => config.publicUrl ?? url);
   const accounts = new AccountsService({ db, bus, tokens, redis: redis?.link.commands, config });
   const rooms = new RoomsService({ db, bus, feeds });
-  const files = new FilesService({ db, bus, storage, sweeper, links, logger, limits: config.uploads });
+  const scanner = config.scanner && new Clamd(config.scanner);
+  const files = new FilesService({
+    db,
+    bus,
+    storage,
+    scanner,
+    sweeper,
+    links,
+    logger,
+    limits: config.uploads,
+  });
   const services = tracedEach({
     accounts,
     rooms,
@@ -220,6 +231,7 @@ async function start(
       database: () => database.ping(),
       bus: () => bus.ping(),
       storage: () => storage.check(),
+      ...(scanner && { scanner: () => scanner.ping() }),
     },
     isStopping: () => stopping,
     logger,

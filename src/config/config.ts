@@ -23,6 +23,8 @@ export interface Config {
     /** Media types, `type/subtype` or `type/*`, judged by content. */
     readonly allowedTypes: readonly string[];
   };
+  /** Scans every file before anyone sees it; none when undefined. `uploads.maxBytes` is no more than it looks through. */
+  readonly scanner: ScannerPlace | undefined;
   /** Where files lie; in `dataDir` when undefined. */
   readonly s3: S3Place | undefined;
   /** Milliseconds that events stay in a room's log, to resume from; messages and files stay for good. */
@@ -74,6 +76,13 @@ export interface RedisClusterConfig {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly tls: boolean;
+}
+
+/** ClamAV's daemon. */
+export interface ScannerPlace {
+  readonly at: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** Milliseconds that it may take for anything that is waited for. */
+  readonly timeoutMs: number;
 }
 
 /** A bucket; who may use it says the environment in the way of Amazon's tools (AWS_ACCESS_KEY_ID and others). */

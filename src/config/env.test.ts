@@ -142,6 +142,20 @@ describe('The configuration', () => {
     expect(readConfig(other).s3).toEqual({ ...bucket, endpoint: 'http://minio:9000', region: 'us-east-1' });
   });
 
+  test('takes a scanner by its address, and no files beyond what that looks through', () => {
+    const found = (env: Record<string, string>) => {
+      const { scanner, uploads } = readConfig(env);
+      return [scanner?.at, scanner?.timeoutMs, uploads.maxBytes];
+    };
+    const most = 25 * 1024 ** 2;
+    expect(found({ CLAMAV_URL: 'tcp://clamd' })).toEqual([{ host: 'clamd', port: 3310 }, 150_000, most]);
+    expect(found({ CLAMAV_URL: 'tcp://[::1]:99' })).toEqual([{ host: '::1', port: 99 }, 150_000, most]);
+    expect(
+      found({ CLAMAV_URL: 'unix:///run/clamd.ctl', CLAMAV_MAX_BYTES: '9', CLAMAV_TIMEOUT: '3s' }),
+    ).toEqual([{ path: '/run/clamd.ctl' }, 3000, 9]);
+    expect(found({ CLAMAV_URL: 'tcp://clamd', UPLOAD_MAX_BYTES: '7' })[2]).toBe(7);
+  });
+
   test.each([
     ['PORT', 'many'],
     ['PORT', '-1'],
@@ -155,6 +169,16 @@ describe('The configuration', () => {
     ['UPLOAD_ALLOWED_TYPES', 'image'],
     ['UPLOAD_ALLOWED_TYPES', ','],
     ['UPLOAD_ALLOWED_TYPES', 'image/*, *'],
+    ['CLAMAV_URL', 'clamd:3310'],
+    ['CLAMAV_URL', 'http://clamd:3310'],
+    ['CLAMAV_URL', 'tcp://clamd:3310/path'],
+    ['CLAMAV_URL', 'tcp://'],
+    ['CLAMAV_URL', 'unix://run/clamd.ctl'],
+    ['CLAMAV_URL', 'unix:///'],
+    ['CLAMAV_MAX_BYTES', '25M'],
+    ['CLAMAV_MAX_BYTES', '2147483648'],
+    ['CLAMAV_TIMEOUT', '0s'],
+    ['CLAMAV_TIMEOUT', '2m'],
     ['SIGN_IN_LIMIT_PER_ACCOUNT', '0'],
     ['SIGN_IN_LIMIT_PER_ADDRESS', 'x'],
     ['SIGN_UP_LIMIT_PER_ADDRESS', '1.5'],
@@ -214,6 +238,7 @@ describe('The configuration', () => {
     [{ JWT_ISSUER: 'x', JWT_AUDIENCE: 'x' }, 'JWT_JWKS_URL'],
     [{ S3_ENDPOINT: 'https://s3.example.com' }, 'S3_ENDPOINT'],
     [{ S3_DOWNLOADS: 'redirect' }, 'S3_DOWNLOADS'],
+    [{ CLAMAV_MAX_BYTES: '1000' }, 'CLAMAV_MAX_BYTES'],
   ])('refuses %j, which is a contradiction, and names %s', (env, name) => {
     expect(refusal(env)).toMatch(new RegExp(`^${name}: got [^\\n]+$`));
   });

@@ -10,7 +10,10 @@ export class ConfigError extends StartError {
   override readonly name = 'ConfigError';
 }
 
+const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
+const CLAMD_PORT = 3310;
+const SCANNER = 'the address of a clamd such as tcp://host:3310 or unix:///run/clamav/clamd.ctl';
 
 const DEFAULT_TYPES =
   'image/jpeg,image/png,image/gif,image/webp,image/avif,image/heic,image/bmp,image/tiff,audio/*,video/*,' +
@@ -27,6 +30,14 @@ const REDIS = ['redis:', 'rediss:'];
 /** No path: a cluster has one database, number 0. */
 const isClusterNode = ({ protocol, hostname, pathname, search }: URL): boolean =>
   REDIS.includes(protocol) && hostname !== '' && ['', '/', '/0'].includes(pathname) && search === '';
+
+/** A host and perhaps a port, or the path of a socket. */
+const isScanner = ({ protocol, hostname, pathname, username, search }: URL): boolean =>
+  username === '' &&
+  search === '' &&
+  (protocol === 'tcp:'
+    ? hostname !== '' && ['', '/'].includes(pathname)
+    : hostname === '' && pathname.length > 1);
 
 const accessOf = ({ protocol, username, password }: URL): string =>
   JSON.stringify([protocol, username, password]);
@@ -75,6 +86,11 @@ export const schema = z.object({
       'media types separated by commas, such as image/*,application/pdf',
     )
     .default(DEFAULT_TYPES.split(',')),
+  CLAMAV_URL: url(['tcp:', 'unix:'], SCANNER)
+    .refine((text) => !URL.canParse(text) || isScanner(new URL(text)), SCANNER)
+    .optional(),
+  CLAMAV_MAX_BYTES: wholeNumber(1, 2 * GIB - 1).default(25 * MIB),
+  CLAMAV_TIMEOUT: seconds.refine((ms) => ms > 0, 'a number of seconds from 1s to 999s').default(150_000),
   EVENT_RETENTION: duration.default(30 * DAY_MS),
   SIGN_IN_LIMIT_PER_ACCOUNT: wholeNumber(1, 1_000_000).default(10),
   SIGN_IN_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
@@ -183,7 +199,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     redisCluster: redisCluster(env.REDIS_CLUSTER_NODES),
     jwtSecret: env.JWT_SECRET,
     identityProvider: identityProvider(env),
-    uploads: { maxBytes: env.UPLOAD_MAX_BYTES, allowedTypes: env.UPLOAD_ALLOWED_TYPES },
+    uploads: {
+      // A scanner says OK of what lies beyond its own limit.
+      maxBytes: Math.min(
+        env.UPLOAD_MAX_BYTES,
+        env.CLAMAV_URL === undefined ? Infinity : env.CLAMAV_MAX_BYTES,
+      ),
+      allowedTypes: env.UPLOAD_ALLOWED_TYPES,
+    },
+    scanner: scanner(env, given),
     s3: s3(env, given),
     eventRetentionMs: env.EVENT_RETENTION,
     rateLimits: {
@@ -222,11 +246,33 @@ function redisCluster(nodes: readonly string[] | undefined): Config['redisCluste
   };
 }
 
+/** Throws ConfigError for a variable that begins so and says nothing without `needed`, which was not given. */
+function refuseWithout(needed: string, prefix: string, given: NodeJS.ProcessEnv): void {
+  const [name] = Object.keys(given).filter((key) => key.startsWith(prefix) && key in schema.shape);
+  if (name !== undefined)
+    throw new ConfigError(`${name}: got ${JSON.stringify(given[name])} without ${needed}; they go together`);
+}
+
+function scanner(env: z.infer<typeof schema>, given: NodeJS.ProcessEnv): Config['scanner'] {
+  if (env.CLAMAV_URL === undefined) {
+    refuseWithout('CLAMAV_URL', 'CLAMAV_', given);
+    return undefined;
+  }
+  const { protocol, hostname, port, pathname } = new URL(env.CLAMAV_URL);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  return {
+    at:
+      protocol === 'unix:'
+        ? { path: decodeURIComponent(pathname) }
+        : { host, port: Number(port || CLAMD_PORT) },
+    timeoutMs: env.CLAMAV_TIMEOUT,
+  };
+}
+
 function s3(env: z.infer<typeof schema>, given: NodeJS.ProcessEnv): Config['s3'] {
   if (env.S3_BUCKET === undefined) {
-    const [name] = Object.keys(given).filter((key) => key.startsWith('S3_') && key in schema.shape);
-    if (name === undefined) return undefined;
-    throw new ConfigError(`${name}: got ${JSON.stringify(given[name])} without S3_BUCKET; they go together`);
+    refuseWithout('S3_BUCKET', 'S3_', given);
+    return undefined;
   }
   return {
     bucket: env.S3_BUCKET,

@@ -104,7 +104,7 @@ export class FileUploads {
     call: Call | undefined,
     turn?: Promise<unknown>,
   ): Promise<FileWritten> {
-    return takeIn(this.deps, arrived, async (stored) => {
+    return takeIn(this.deps, { userId: actorId, roomId }, arrived, async (stored) => {
       await turn;
       return this.show(actorId, roomId, stored, call);
     });

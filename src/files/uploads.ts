@@ -3,9 +3,11 @@ import type { Database } from '../db/database.js';
 import { badInput, ParleyError } from '../errors.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
+import type { Clamd } from './clamd.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
+import { InfectedError, scanned } from './scanning.js';
 import type { Storage } from './storage/storage.js';
 import { UploadLease } from './upload-lease.js';
 import { deleteExpiredLease, expireLease } from './upload-leases.queries.js';
@@ -20,8 +22,16 @@ export interface UploadLimits {
 export interface UploadDeps {
   readonly db: Database;
   readonly storage: Storage;
+  /** Undefined: files are not scanned. */
+  readonly scanner: Clamd | undefined;
   readonly limits: UploadLimits;
   readonly logger: Logger;
+}
+
+/** Whose upload it is, and where it is to be seen. */
+export interface UploadPlace {
+  readonly userId: string;
+  readonly roomId: string;
 }
 
 /** Bytes that lie in storage, whole and checked, and that nobody sees yet. */
@@ -41,29 +51,33 @@ export interface Decided<T> {
 }
 
 /**
- * Takes a file in: lease → stream → count → sniff → hash → storage → `work`, which makes it visible in one transaction
+ * Takes a file in: lease → stream → count → sniff → hash → scan → storage → `work`, which makes it visible in one transaction
  * with the lease redeemed. Whatever goes wrong, and when `work` does not keep the file, lease and bytes are removed
  * before this settles; after a crash the sweeper does it. Throws FILE_TOO_LARGE, FILE_TYPE_NOT_ALLOWED (both as soon
- * as it is known: the rest is not read), BAD_USER_INPUT for an empty file, UPLOAD_INCOMPLETE, UNAVAILABLE.
+ * as it is known: the rest is not read), FILE_INFECTED, BAD_USER_INPUT for an empty file, UPLOAD_INCOMPLETE, UNAVAILABLE.
  */
 export async function takeIn<T>(
   deps: UploadDeps,
+  place: UploadPlace,
   file: ArrivedFile,
   work: (stored: StoredFile) => Promise<Decided<T>>,
 ): Promise<T> {
   counts.uploadsStarted += 1;
   try {
-    const value = await underLease(deps, file, work);
+    const value = await underLease(deps, place, file, work);
     counts.uploadsStored += 1;
     return value;
   } catch (error) {
     countFailure(error);
+    if (error instanceof ParleyError && error.code === 'UNAVAILABLE')
+      deps.logger.warn({ err: error, ...place }, 'a file could not be taken in');
     throw error;
   }
 }
 
 async function underLease<T>(
   deps: UploadDeps,
+  place: UploadPlace,
   file: ArrivedFile,
   work: (stored: StoredFile) => Promise<Decided<T>>,
 ): Promise<T> {
@@ -72,7 +86,13 @@ async function underLease<T>(
   let kept = false;
   try {
     const intake = new Intake(file, deps.limits);
-    await deps.storage.write(storageKey, intake.checked(), lease.signal).catch((error: unknown) => {
+    const bytes = deps.scanner === undefined ? intake.checked() : scanned(deps.scanner, intake.checked());
+    await deps.storage.write(storageKey, bytes, lease.signal).catch((error: unknown) => {
+      if (error instanceof InfectedError)
+        deps.logger.warn(
+          { ...place, found: error.found, file: intake.result() },
+          'an infected file was refused',
+        );
       throw lease.signal.aborted ? lease.signal.reason : error;
     });
     const { keep, value } = await work({ storageKey, ...intake.result() });

@@ -63,6 +63,9 @@ export const counts = {
   uploadsAborted: 0,
   uploadsFailed: 0,
 
+  /** Files that were scanned: by what the scanner said, or that it said nothing that counts. */
+  scans: zeroes(['clean', 'infected', 'gave_up', 'failed']),
+
   /** Jobs that were begun: done, to be tried again, or given up. */
   jobs: zeroes(['done', 'failed', 'given_up']),
 

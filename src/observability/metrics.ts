@@ -62,6 +62,7 @@ const COUNTERS: readonly Row[] = [
   ['uploads_aborted_total', 'Uploads that broke off.', () => counts.uploadsAborted],
   ['uploads_failed_total', 'Uploads that the server could not finish.', () => counts.uploadsFailed],
   ['upload_bytes_total', 'Bytes of files that came in.', () => counts.uploadBytes],
+  ['scans_total', 'Files that were scanned, by outcome.', () => counts.scans, 'outcome'],
   ['jobs_total', 'Jobs that this process was at, by outcome.', () => counts.jobs, 'outcome'],
   ['log_lines_dropped_total', 'Log lines dropped since nobody took them.', () => counts.logLinesDropped],
 ];

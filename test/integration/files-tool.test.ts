@@ -9,13 +9,7 @@ import { signUp, type Client } from '../support/client.js';
 import { Command } from '../support/command.js';
 import { bucketEnvironment, stores } from '../support/object-store.js';
 import { isMissing, services } from '../support/services.js';
-import { leaveHalfWritten, namesStored, sql } from '../support/uploads.js';
-
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-  'base64',
-);
-const picture = (size: number): Buffer<ArrayBuffer> => Buffer.concat([PNG, randomBytes(size - PNG.length)]);
+import { leaveHalfWritten, namesStored, picture, sql } from '../support/uploads.js';
 
 let place: Place;
 let app: App;

@@ -160,8 +160,9 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   });
 
   test('an upload whose commit was acknowledged to nobody keeps its bytes', async () => {
-    const deps: UploadDeps = { db, storage, logger, limits: { maxBytes: 100, allowedTypes: ['text/plain'] } };
-    const lost = takeIn(deps, text, async ({ storageKey }) => {
+    const limits = { maxBytes: 100, allowedTypes: ['text/plain'] };
+    const deps: UploadDeps = { db, storage, scanner: undefined, logger, limits };
+    const lost = takeIn(deps, { userId: '', roomId: '' }, text, async ({ storageKey }) => {
       await redeem(storageKey);
       throw new Error('the connection broke while the commit was acknowledged');
     });

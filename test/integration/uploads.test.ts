@@ -17,19 +17,14 @@ import {
   multipart,
   namesStored,
   oneFile,
+  picture,
+  PNG,
   sql,
   UPLOAD_FILE,
   type Kept,
 } from '../support/uploads.js';
 
 const MIB = 1024 * 1024;
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-  'base64',
-);
-
-/** A picture by its first bytes, of any size. */
-const picture = (size: number): Buffer => Buffer.concat([PNG, randomBytes(size - PNG.length)]);
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 const outcomesOf = ({ body }: Answer): any[] => JSON.parse(body).data.uploadFiles.outcomes;

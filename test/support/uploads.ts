@@ -115,6 +115,10 @@ export const PNG = Buffer.from(
   'base64',
 );
 
+/** A picture by its first bytes, of any size. */
+export const picture = (size: number): Buffer<ArrayBuffer> =>
+  Buffer.concat([PNG, randomBytes(size - PNG.length)]);
+
 const MIB = 1024 * 1024;
 
 /** Uploads `mib` MiB in each of `count` files of one request, made up while they are sent. Throws when one is refused. */

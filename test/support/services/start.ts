@@ -29,6 +29,8 @@ export interface Services {
   readonly chromium: Service;
   /** The binary, for `startNginx`. */
   readonly nginx: Service;
+  /** The binary, for `startClamd`. */
+  readonly clamd: Service;
 }
 
 export interface StartedServices extends AsyncDisposable {
@@ -63,6 +65,7 @@ export async function startServices(): Promise<StartedServices> {
       objectStore,
       chromium: findChromium(),
       nginx: await findOrInstall('nginx', 'nginx', () => SBIN),
+      clamd: await findOrInstall('clamd', 'clamav-daemon', () => SBIN),
     };
     const reasons = missingReasons(services);
     if (reasons.length > 0 && (process.env['REQUIRE_TEST_SERVICES'] ?? '') !== '') {
@@ -83,6 +86,7 @@ export function missingReasons({
   objectStore,
   chromium,
   nginx,
+  clamd,
 }: Services): string[] {
   const suites = {
     'that need Postgres': postgres,
@@ -92,6 +96,7 @@ export function missingReasons({
     'that need an S3 server': objectStore,
     'in a browser': chromium,
     'behind nginx': nginx,
+    'that scan files': clamd,
   };
   return Object.entries(suites).flatMap(([which, service]) =>
     isMissing(service) ? [`Skipped the tests ${which}: ${service.missing}`] : [],

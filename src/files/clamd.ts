@@ -1,0 +1,141 @@
+import { connect, type Socket } from 'node:net';
+import type { ScannerPlace } from '../config/config.js';
+
+/** Milliseconds for a connection. */
+const CONNECT_MS = 5000;
+/** Characters of the longest answer that is taken for one. */
+const MAX_ANSWER = 4096;
+
+/** ClamAV's daemon, which scans what is streamed to it. Every connection is made for one command, and is gone after it. */
+export class Clamd {
+  constructor(private readonly place: ScannerPlace) {}
+
+  /** Rejects when it does not answer, or is no clamd. */
+  async ping(): Promise<void> {
+    const connection = new Connection(this.place);
+    try {
+      await connection.send(Buffer.from('zPING\0'));
+      const answer = await connection.answer();
+      if (answer !== 'PONG') throw new Error(`clamd answers ${JSON.stringify(answer)} to PING`);
+    } finally {
+      connection.close();
+    }
+  }
+
+  /** Begins to scan a stream. `close` must follow. */
+  scan(): ClamdScan {
+    return new ClamdScan(new Connection(this.place));
+  }
+}
+
+/**
+ * One stream on its way to clamd (INSTREAM). It is gathered there in a file, and scanned when it is whole, so the verdict comes
+ * behind the last byte. https://docs.clamav.net/manual/Usage/Scanning.html#clamd
+ */
+export class ClamdScan {
+  private isBegun = false;
+
+  constructor(private readonly connection: Connection) {}
+
+  /** Resolves when clamd can take more; rejects when it cannot any more, or has said something too soon. */
+  async take(bytes: Uint8Array): Promise<void> {
+    // A chunk without bytes would end the stream.
+    if (bytes.length > 0) await this.connection.send(...this.begun(), sizeOf(bytes.length), bytes);
+  }
+
+  /** Ends the stream and waits for what clamd says of it, such as `stream: OK`. Rejects when it says nothing in time. */
+  async verdict(): Promise<string> {
+    await this.connection.send(...this.begun(), sizeOf(0));
+    return this.connection.answer();
+  }
+
+  close(): void {
+    this.connection.close();
+  }
+
+  private begun(): Buffer[] {
+    if (this.isBegun) return [];
+    this.isBegun = true;
+    return [Buffer.from('zINSTREAM\0')];
+  }
+}
+
+function sizeOf(bytes: number): Buffer {
+  const size = Buffer.alloc(4);
+  size.writeUInt32BE(bytes);
+  return size;
+}
+
+/** A connection for one command and its answer. Whatever it waits for is given the scanner's time, and no more. */
+class Connection {
+  private readonly socket: Socket;
+  private readonly connected: Promise<void>;
+  /** The answer, up to its end; rejects when the connection breaks before that. */
+  private readonly answered: Promise<string>;
+  /** As it has come, whether anybody waits for it or not. */
+  private early: string | undefined;
+
+  constructor(private readonly place: ScannerPlace) {
+    const socket = connect(place.at);
+    this.socket = socket;
+    this.connected = new Promise((resolve) => socket.once('connect', resolve));
+    this.answered = new Promise((resolve, reject) => {
+      let text = '';
+      socket.setEncoding('latin1');
+      socket.on('data', (data: string) => {
+        text += data;
+        const end = /[\0\n]/.exec(text)?.index;
+        if (end !== undefined) resolve((this.early ??= text.slice(0, end)));
+        else if (text.length > MAX_ANSWER) reject(new Error('clamd does not come to an end'));
+      });
+      socket.on('error', reject);
+      socket.on('close', () => {
+        reject(new Error('clamd closed the connection without an answer'));
+      });
+    });
+    // Whoever waits is told; at other times the next step is.
+    this.answered.catch(() => undefined);
+  }
+
+  /** Resolves when there is room for more. */
+  async send(...parts: readonly Uint8Array[]): Promise<void> {
+    const { socket } = this;
+    await this.orBroken(
+      this.connected,
+      Math.min(CONNECT_MS, this.place.timeoutMs),
+      'clamd takes no connection',
+    );
+    if (this.early !== undefined) throw new Error(`clamd said ${JSON.stringify(this.early)} before the end`);
+    socket.cork();
+    for (const part of parts) socket.write(part);
+    socket.uncork();
+    if (!socket.writableNeedDrain) return;
+    const drained = new Promise<void>((resolve) => socket.once('drain', resolve));
+    await this.orBroken(drained, this.place.timeoutMs, 'clamd takes no more');
+  }
+
+  answer(): Promise<string> {
+    return inTime(this.answered, this.place.timeoutMs, 'clamd does not answer');
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  /** Waits for `what`, or for an answer that comes instead of it: whoever goes on is told then. */
+  private async orBroken(what: Promise<void>, ms: number, otherwise: string): Promise<void> {
+    await inTime(Promise.race([this.answered, what]), ms, otherwise);
+  }
+}
+
+async function inTime<T>(what: Promise<T>, ms: number, otherwise: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${otherwise} within ${String(ms)} ms`)), ms);
+  });
+  try {
+    return await Promise.race([what, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,59 @@
+import { ParleyError } from '../errors.js';
+import { counts } from '../observability/counts.js';
+import type { Clamd } from './clamd.js';
+
+/** What a scanner found in a file. The client is told no more than that there is something. */
+export class InfectedError extends ParleyError {
+  constructor(
+    /** The name of the signature. */
+    readonly found: string,
+  ) {
+    super('FILE_INFECTED', 'The scanner found something in this file: nothing of it was kept.');
+  }
+}
+
+/**
+ * The same bytes, which the scanner gets while whoever reads them works on them, at the pace of the slower one. Behind the last byte the
+ * reader waits for the verdict: it comes to the end without an error only when these very bytes were scanned and found clean. Throws FILE_INFECTED
+ * (InfectedError), FILE_TOO_LARGE for what the scanner gave up to look through, and UNAVAILABLE for whatever else it said, or did not say:
+ * what was not scanned is never let through.
+ */
+export async function* scanned(
+  clamd: Clamd,
+  bytes: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const scan = clamd.scan();
+  try {
+    for await (const chunk of bytes) {
+      const taken = scan.take(chunk);
+      // It is awaited below; until then its failure has been seen.
+      taken.catch(() => undefined);
+      yield chunk;
+      await taken.catch(notScanned);
+    }
+    judge(await scan.verdict().catch(notScanned));
+  } finally {
+    scan.close();
+  }
+}
+
+function judge(verdict: string): void {
+  if (verdict === 'stream: OK') {
+    counts.scans.clean += 1;
+    return;
+  }
+  const found = /^stream: (.+) FOUND$/.exec(verdict)?.[1];
+  if (found === undefined) notScanned(new Error(`clamd said ${JSON.stringify(verdict)}`));
+  // Its name for a file that it did not look through to the end (AlertExceedsMax). It would say so again, so nobody is told to try again.
+  if (found.startsWith('Heuristics.Limits.Exceeded')) {
+    counts.scans.gave_up += 1;
+    throw new ParleyError('FILE_TOO_LARGE', 'There is more in this file than the scanner looks through.');
+  }
+  counts.scans.infected += 1;
+  throw new InfectedError(found);
+}
+
+function notScanned(cause: unknown): never {
+  counts.scans.failed += 1;
+  throw new ParleyError('UNAVAILABLE', 'The file cannot be scanned now: try again later.', {}, { cause });
+}

@@ -162,6 +162,7 @@ async function start(
     links,
     logger,
     limits: config.uploads,
+    quotas: config.quotas,
   });
   const services = tracedEach({
     accounts,

@@ -6,6 +6,7 @@ import './rooms/room-events.schema.js';
 import './files/files.schema.js';
 import './files/file-lists.schema.js';
 import './files/file-changes.schema.js';
+import './files/storage-use.schema.js';
 import './messages/messages.schema.js';
 import './typing/typing.schema.js';
 import { builder } from './graphql/builder.js';

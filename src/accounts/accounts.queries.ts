@@ -41,7 +41,7 @@ export async function accountBySubject(
 /** Undefined, with nothing written, when the e-mail, the handle or the subject is taken. */
 export async function insertUser(
   db: Database | Trx,
-  user: Omit<UserRow, 'created_at'>,
+  user: Omit<UserRow, 'created_at' | 'used_bytes'>,
 ): Promise<PublicUser | undefined> {
   return db
     .insertInto('users')

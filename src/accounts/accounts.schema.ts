@@ -51,7 +51,7 @@ builder.node(User, {
   }),
 });
 
-const Viewer = builder.objectRef<UserRow>('Viewer');
+export const Viewer = builder.objectRef<UserRow>('Viewer');
 
 builder.node(Viewer, {
   description: 'What only the signed-in user sees of themselves.',

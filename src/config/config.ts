@@ -22,7 +22,11 @@ export interface Config {
     readonly maxBytes: number;
     /** Media types, `type/subtype` or `type/*`, judged by content. */
     readonly allowedTypes: readonly string[];
+    /** Uploads of one user that may be under way, over all processes. */
+    readonly atOnce: number;
   };
+  /** Bytes of all files together; undefined for any number. */
+  readonly quotas: { readonly userBytes: number | undefined; readonly roomBytes: number | undefined };
   /** Scans every file before anyone sees it; none when undefined. `uploads.maxBytes` is no more than it looks through. */
   readonly scanner: ScannerPlace | undefined;
   /** Where files lie; in `dataDir` when undefined. */

@@ -86,6 +86,9 @@ export const schema = z.object({
       'media types separated by commas, such as image/*,application/pdf',
     )
     .default(DEFAULT_TYPES.split(',')),
+  UPLOADS_AT_ONCE: wholeNumber(1, 10_000).default(32),
+  QUOTA_USER_BYTES: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),
+  QUOTA_ROOM_BYTES: wholeNumber(0, Number.MAX_SAFE_INTEGER).optional(),
   CLAMAV_URL: url(['tcp:', 'unix:'], SCANNER)
     .refine((text) => !URL.canParse(text) || isScanner(new URL(text)), SCANNER)
     .optional(),
@@ -206,7 +209,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
         env.CLAMAV_URL === undefined ? Infinity : env.CLAMAV_MAX_BYTES,
       ),
       allowedTypes: env.UPLOAD_ALLOWED_TYPES,
+      atOnce: env.UPLOADS_AT_ONCE,
     },
+    quotas: { userBytes: env.QUOTA_USER_BYTES, roomBytes: env.QUOTA_ROOM_BYTES },
     scanner: scanner(env, given),
     s3: s3(env, given),
     eventRetentionMs: env.EVENT_RETENTION,

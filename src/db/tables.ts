@@ -46,6 +46,8 @@ interface UsersTable {
   issuer: string | null;
   subject: string | null;
   created_at: CreatedAt;
+  /** Bytes of the files that they have uploaded and that are there. */
+  used_bytes: Generated<number>;
 }
 
 /** One sign-in and all that was refreshed from it: a refresh token family. */
@@ -80,6 +82,8 @@ interface RoomsTable {
   member_count: Generated<number>;
   message_count: Generated<number>;
   file_count: Generated<number>;
+  /** Bytes of the files that are there. */
+  used_bytes: Generated<number>;
 }
 
 interface MembershipsTable {
@@ -165,6 +169,8 @@ interface BlobsTable {
 interface UploadLeasesTable {
   storage_key: string;
   expires_at: Date;
+  /** Who uploads; null for bytes that are to be deleted. */
+  user_id: string | null;
 }
 
 /** One row: the folder that the bytes of files lie in. */

@@ -1,9 +1,9 @@
-import type { Database } from '../db/database.js';
-import { claimKey, recordOutcome, type IdempotentCall } from '../db/idempotency.js';
+import type { Database, Trx } from '../db/database.js';
+import { claimKey, firstCalls, recordOutcome, type IdempotentCall } from '../db/idempotency.js';
 import { newId } from '../db/ids.js';
 import { badInput, forbidden, notFound, type ParleyError } from '../errors.js';
 import type { Bus } from '../events/bus.js';
-import { writeInRoom } from '../rooms/room-write.js';
+import { writeInRoom, type RoomWrite } from '../rooms/room-write.js';
 import { canSee, canWrite } from '../rooms/rooms.policy.js';
 import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
 import { holdBlob, type HeldBlob } from './blobs.queries.js';
@@ -13,12 +13,15 @@ import { insertFile } from './files.queries.js';
 import { incomplete, type ArrivedFile, type IncomingFile } from './incoming-file.js';
 import type { LeaseSweeper } from './lease-sweeper.js';
 import { takeIn, type Decided, type StoredFile, type UploadDeps } from './uploads.js';
+import { allowanceFor, charge, fitting, type Owners, type Quotas } from './quotas.js';
 import { redeemLease } from './upload-leases.queries.js';
+import { lockUsage } from './usage.queries.js';
 
 export interface FileUploadsDeps extends UploadDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly sweeper: LeaseSweeper;
+  readonly quotas: Quotas;
 }
 
 /** What a write answers: the file, and the place in the log of what was written. */
@@ -63,7 +66,7 @@ export class FileUploads {
   ): Promise<UploadOutcome[]> {
     if (files.length === 0) throw badInput('input.files', 'Send at least one file.');
     await this.mayUpload(actorId, roomId);
-    let turn: Promise<unknown> = Promise.resolve();
+    const begun: Promise<unknown>[] = [];
     // All are asked for before the first one is waited for, so any order of the parts will do.
     return Promise.all(
       files.map(async (file, index) => {
@@ -74,9 +77,13 @@ export class FileUploads {
             const key = `${idempotencyKey ?? ''}:${String(index)}`;
             const call =
               idempotencyKey === null ? undefined : { userId: actorId, mutation: 'uploadFiles', key };
-            // The next one streams while this one is made durable, but is shown after it.
-            const stored = this.store(actorId, roomId, arrived, call, turn);
-            turn = stored.catch(() => undefined);
+            // One streams while the one before it is made durable, but is shown after it. No third one begins: each counts among those
+            // that their user has under way.
+            const [beforeLast, last] = [begun.at(-2), begun.at(-1)];
+            const stored = Promise.resolve(beforeLast).then(() =>
+              this.store(actorId, roomId, arrived, call, last),
+            );
+            begun.push(stored.catch(() => undefined));
             return stored;
           });
         } catch (error) {
@@ -97,21 +104,36 @@ export class FileUploads {
   }
 
   /** `turn`: settles when the file may be shown. */
-  private store(
+  private async store(
     actorId: string,
     roomId: string,
     arrived: ArrivedFile,
     call: Call | undefined,
     turn?: Promise<unknown>,
   ): Promise<FileWritten> {
-    return takeIn(this.deps, { userId: actorId, roomId }, arrived, async (stored) => {
+    const owners = { userId: actorId, roomId };
+    const bytes = (await this.hasOutcome(call)) ? arrived.bytes : await this.thatFit(arrived.bytes, owners);
+    return takeIn(this.deps, owners, { ...arrived, bytes }, async (stored) => {
       await turn;
       return this.show(actorId, roomId, stored, call);
     });
   }
 
+  /** Refused as soon as it is known, so that what does not fit fills no disk. */
+  private async thatFit(
+    bytes: AsyncIterable<Uint8Array>,
+    owners: Owners,
+  ): Promise<AsyncIterable<Uint8Array>> {
+    return fitting(bytes, await allowanceFor(this.deps.db, this.deps.quotas, owners));
+  }
+
+  /** Whether it may be a repetition, which takes up no room. */
+  private async hasOutcome(call: Call | undefined): Promise<boolean> {
+    return call !== undefined && (await firstCalls(this.deps.db, call.mutation, [call])).size > 0;
+  }
+
   /**
-   * The last step: key, lease, blob, row and event in one transaction. Where a blob has the same content already, the file shares it, and the
+   * The last step: key, lease, quota, blob, row and event in one transaction. Where a blob has the same content already, the file shares it, and the
    * sweeper takes the bytes that came.
    */
   private async show(
@@ -123,7 +145,7 @@ export class FileUploads {
     const { storageKey, name, mimeType, size, sha256 } = stored;
     const lost = await lostTwin(this.deps, stored);
     let blob: HeldBlob | undefined;
-    const decided = await writeInRoom(this.deps, actorId, roomId, async (write) => {
+    const work = async (write: RoomWrite): Promise<Decided<FileWritten>> => {
       if (!canWrite(write.role)) throw notMember();
       const keyed = call && { ...call, input: { roomId, name, size, sha256 } };
       const first = keyed && (await claimKey<FileWritten>(write.trx, keyed));
@@ -131,6 +153,7 @@ export class FileUploads {
       if (!(await redeemLease(write.trx, storageKey))) {
         throw incomplete('The upload was interrupted on the server: send the file again.');
       }
+      await charge(write.trx, this.deps.quotas, { userId: actorId, roomId }, size);
       const fileId = newId();
       const place = await write.take({ files: 1 });
       blob = await holdBlob(write.trx, stored, lost);
@@ -156,7 +179,9 @@ export class FileUploads {
       const value = { fileId, eventCursor };
       if (keyed !== undefined) await recordOutcome(write.trx, keyed, value);
       return { keep: true, value };
-    });
+    };
+    const lockFirst = (trx: Trx): Promise<void> => lockUsage(trx, actorId);
+    const decided = await writeInRoom(this.deps, actorId, roomId, work, { lockFirst });
     if (blob?.leavesBytes === true) this.deps.sweeper.sweepLater();
     return decided;
   }

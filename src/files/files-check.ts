@@ -12,6 +12,7 @@ import {
   type StoredBlob,
 } from './stored-blob.js';
 import { claimedKeys, insertExpiredLeases } from './upload-leases.queries.js';
+import { recount, wrongCounts } from './usage.queries.js';
 
 export interface CheckDeps extends BlobToolDeps {
   readonly storage: Storage;
@@ -24,7 +25,7 @@ const BATCH = 100;
 /**
  * Holds the files of the database and the bytes in storage against each other, both ways, also while servers run. With `hashes` all bytes are read. With
  * `mend` what belongs to nothing is deleted, as the bytes of a deleted file are: by an expired lease. Files whose bytes are lost are told and
- * nothing else; where that is every file, nothing is deleted. Answers whether all is well now.
+ * nothing else; where that is every file, nothing is deleted. Counts of bytes in use are held against the rows too, and mended. Answers whether all is well now.
  */
 export async function checkFiles(
   deps: CheckDeps,
@@ -68,7 +69,20 @@ export async function checkFiles(
   tell(
     `${filesSeen} files, ${blobsSeen} contents: ${brokenSeen} broken; ${String(keys.length)} orphans${mended}`,
   );
-  return broken === 0 && left === 0;
+  const isCounted = await checkCounts(deps, mend);
+  return broken === 0 && left === 0 && isCounted;
+}
+
+/** What quotas go by. Answers whether it is right now. */
+async function checkCounts({ db, tell }: CheckDeps, mend: boolean): Promise<boolean> {
+  const wrong = await wrongCounts(db);
+  for (const count of wrong) {
+    const { table, id, counted, found } = count;
+    const who = table === 'users' ? 'user' : 'room';
+    tell(`usage   ${who} ${id}: ${String(counted)} bytes are counted, its files have ${String(found)}`);
+    if (mend) await transaction(db, (trx) => recount(trx, count));
+  }
+  return wrong.length === 0 || (mend && (await wrongCounts(db)).length === 0);
 }
 
 /** Those that no file names now either, and that are there. A file takes its blob along when it goes, so another hand was at work. */

@@ -9,6 +9,8 @@ import { FileUploads, type FileUploadsDeps, type FileWritten } from './file-uplo
 import * as policy from './files.policy.js';
 import * as queries from './files.queries.js';
 import { MAX_LINK_SECONDS, type FileLinks } from './links.js';
+import { discharge, type Quotas } from './quotas.js';
+import { lockUsage } from './usage.queries.js';
 
 export interface FilesDeps extends FileUploadsDeps {
   readonly db: Database;
@@ -26,6 +28,11 @@ export class FilesService {
   constructor(private readonly deps: FilesDeps) {
     this.uploads = new FileUploads(deps);
     this.lists = new FileLists(deps.db);
+  }
+
+  /** What may be stored. */
+  get quotas(): Quotas {
+    return this.deps.quotas;
   }
 
   /**
@@ -48,6 +55,7 @@ export class FilesService {
         const place = await write.take({ files: -1 });
         await queries.markDeleted(write.trx, fileId, place.at);
         if (present.blob_id !== null) await releaseBlobs(write.trx, [present.blob_id]);
+        await discharge(write.trx, { userId: present.uploader_id, roomId: present.room_id }, present.size);
         const eventCursor = await write.append(place, {
           kind: 'FILE_DELETED',
           actor_id: actorId,
@@ -55,7 +63,7 @@ export class FilesService {
         });
         return { fileId, eventCursor };
       },
-      'The file',
+      { what: 'The file', lockFirst: (trx) => lockUsage(trx, file.uploader_id) },
     );
     this.deps.sweeper.sweepSoon();
     return written;

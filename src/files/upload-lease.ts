@@ -1,7 +1,9 @@
-import type { Database } from '../db/database.js';
+import { transaction, type Database } from '../db/database.js';
+import { ParleyError } from '../errors.js';
 import { incomplete } from './incoming-file.js';
 import { newStorageKey } from './storage/storage.js';
-import { extendLease, insertLease } from './upload-leases.queries.js';
+import { countLeases, extendLease, insertLease } from './upload-leases.queries.js';
+import { lockUsage } from './usage.queries.js';
 
 export interface LeaseTimes {
   /** Milliseconds without a heartbeat after which anyone may sweep the bytes away. */
@@ -11,6 +13,15 @@ export interface LeaseTimes {
 
 const TIMES: LeaseTimes = { leaseMs: 120_000, heartbeatMs: 30_000 };
 
+/** Seconds after which one of the uploads under way may well be over. */
+const RETRY_AFTER = 5;
+
+/** Whose upload it is, and how many of theirs may be under way at once. */
+export interface Uploader {
+  readonly userId: string;
+  readonly atOnce: number;
+}
+
 /** The claim of an upload under way on its bytes: a row that is written before the first byte and kept alive since. */
 export class UploadLease {
   /** Aborted when the lease was lost, so that nobody goes on writing what another may sweep. */
@@ -19,11 +30,20 @@ export class UploadLease {
   private readonly timer: NodeJS.Timeout;
   private goodUntil: number;
 
-  /** Writes the row. `release` must follow. */
-  static async take(db: Database, times = TIMES): Promise<UploadLease> {
+  /**
+   * Writes the row. `release` must follow. Throws RATE_LIMITED when as many uploads of the user are under way as may be, over all processes;
+   * those of a process that died count until their leases have run out.
+   */
+  static async take(db: Database, { userId, atOnce }: Uploader, times = TIMES): Promise<UploadLease> {
     const storageKey = newStorageKey();
-    const asked = performance.now();
-    await insertLease(db, storageKey, times.leaseMs);
+    let asked = 0;
+    await transaction(db, async (trx) => {
+      // Two that begin at once would not see each other.
+      await lockUsage(trx, userId);
+      if ((await countLeases(trx, userId)) >= atOnce) throw tooMany(atOnce);
+      asked = performance.now();
+      await insertLease(trx, storageKey, times.leaseMs, userId);
+    });
     return new UploadLease(db, storageKey, times, asked);
   }
 
@@ -62,3 +82,10 @@ export class UploadLease {
     this.lost.abort(incomplete('The upload was interrupted on the server: send the file again.'));
   }
 }
+
+const tooMany = (atOnce: number): ParleyError =>
+  new ParleyError(
+    'RATE_LIMITED',
+    `You may have ${String(atOnce)} uploads under way at once: wait for one of them to end.`,
+    { retryAfter: RETRY_AFTER },
+  );

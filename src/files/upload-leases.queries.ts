@@ -10,11 +10,28 @@ const after = (ms: number) => sql<Date>`clock_timestamp() + ${`${String(ms)} mil
 const LONG_AGO = new Date(0);
 const now = sql<Date>`clock_timestamp()`;
 
-export async function insertLease(db: Database, storageKey: string, ms: number): Promise<void> {
+/** `userId`: who uploads. */
+export async function insertLease(
+  db: Database | Trx,
+  storageKey: string,
+  ms: number,
+  userId: string | null = null,
+): Promise<void> {
   await db
     .insertInto('upload_leases')
-    .values({ storage_key: storageKey, expires_at: after(ms) })
+    .values({ storage_key: storageKey, expires_at: after(ms), user_id: userId })
     .execute();
+}
+
+/** Leases of a user's uploads that have not run out. */
+export async function countLeases(trx: Trx, userId: string): Promise<number> {
+  const { count } = await trx
+    .selectFrom('upload_leases')
+    .select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('user_id', '=', userId)
+    .where('expires_at', '>', now)
+    .executeTakeFirstOrThrow();
+  return count;
 }
 
 /** Whether the lease still stood. One that has run out stays so: its bytes may be half deleted. */

@@ -7,6 +7,7 @@ import type { Clamd } from './clamd.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
+import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';
 import type { Storage } from './storage/storage.js';
 import { UploadLease } from './upload-lease.js';
@@ -17,6 +18,8 @@ export interface UploadLimits {
   readonly maxBytes: number;
   /** Media types, `type/subtype` or `type/*`. */
   readonly allowedTypes: readonly string[];
+  /** Uploads of one user that may be under way. */
+  readonly atOnce: number;
 }
 
 export interface UploadDeps {
@@ -26,12 +29,6 @@ export interface UploadDeps {
   readonly scanner: Clamd | undefined;
   readonly limits: UploadLimits;
   readonly logger: Logger;
-}
-
-/** Whose upload it is, and where it is to be seen. */
-export interface UploadPlace {
-  readonly userId: string;
-  readonly roomId: string;
 }
 
 /** Bytes that lie in storage, whole and checked, and that nobody sees yet. */
@@ -54,34 +51,35 @@ export interface Decided<T> {
  * Takes a file in: lease → stream → count → sniff → hash → scan → storage → `work`, which makes it visible in one transaction
  * with the lease redeemed. Whatever goes wrong, and when `work` does not keep the file, lease and bytes are removed
  * before this settles; after a crash the sweeper does it. Throws FILE_TOO_LARGE, FILE_TYPE_NOT_ALLOWED (both as soon
- * as it is known: the rest is not read), FILE_INFECTED, BAD_USER_INPUT for an empty file, UPLOAD_INCOMPLETE, UNAVAILABLE.
+ * as it is known: the rest is not read), FILE_INFECTED,
+ * RATE_LIMITED before the first byte, BAD_USER_INPUT for an empty file, UPLOAD_INCOMPLETE, UNAVAILABLE.
  */
 export async function takeIn<T>(
   deps: UploadDeps,
-  place: UploadPlace,
+  owners: Owners,
   file: ArrivedFile,
   work: (stored: StoredFile) => Promise<Decided<T>>,
 ): Promise<T> {
   counts.uploadsStarted += 1;
   try {
-    const value = await underLease(deps, place, file, work);
+    const value = await underLease(deps, owners, file, work);
     counts.uploadsStored += 1;
     return value;
   } catch (error) {
     countFailure(error);
     if (error instanceof ParleyError && error.code === 'UNAVAILABLE')
-      deps.logger.warn({ err: error, ...place }, 'a file could not be taken in');
+      deps.logger.warn({ err: error, ...owners }, 'a file could not be taken in');
     throw error;
   }
 }
 
 async function underLease<T>(
   deps: UploadDeps,
-  place: UploadPlace,
+  owners: Owners,
   file: ArrivedFile,
   work: (stored: StoredFile) => Promise<Decided<T>>,
 ): Promise<T> {
-  const lease = await UploadLease.take(deps.db);
+  const lease = await UploadLease.take(deps.db, { userId: owners.userId, atOnce: deps.limits.atOnce });
   const { storageKey } = lease;
   let kept = false;
   try {
@@ -90,7 +88,7 @@ async function underLease<T>(
     await deps.storage.write(storageKey, bytes, lease.signal).catch((error: unknown) => {
       if (error instanceof InfectedError)
         deps.logger.warn(
-          { ...place, found: error.found, file: intake.result() },
+          { ...owners, found: error.found, file: intake.result() },
           'an infected file was refused',
         );
       throw lease.signal.aborted ? lease.signal.reason : error;

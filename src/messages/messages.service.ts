@@ -101,7 +101,7 @@ export class MessagesService {
         if (message === undefined || !canWrite(write.role)) throw notFound('The message');
         return work(write, message);
       },
-      'The message',
+      { what: 'The message' },
     );
   }
 }

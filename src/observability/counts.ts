@@ -58,6 +58,7 @@ export const counts = {
     'FILE_TYPE_NOT_ALLOWED',
     'FILE_INFECTED',
     'QUOTA_EXCEEDED',
+    'RATE_LIMITED',
   ]) as Partial<Record<ErrorCode, number>>,
   /** Uploads that broke off, and that the server could not finish. */
   uploadsAborted: 0,

@@ -35,16 +35,19 @@ export interface Written<T> {
 
 /**
  * One transaction under the room's lock. `before` is what an attempt had written whose end is not known: where the log holds it,
- * that is the answer, and `work` is not called. `wake` tells the subscribers of a seq after the commit.
+ * that is the answer, and `work` is not called. `wake` tells the subscribers of a seq after the commit. `lockFirst` takes what is locked before
+ * rooms are, and changes nothing.
  */
 export async function underRoomLock<T>(
   { db, bus }: { readonly db: Database; readonly bus: Bus },
   roomId: string,
   before: Written<T> | undefined,
   work: (trx: Trx, wake: (seq: number) => void) => Promise<T>,
+  lockFirst?: (trx: Trx) => Promise<void>,
 ): Promise<T> {
   return transaction(db, async (trx, afterCommit) => {
     const wake = (seq: number): void => afterCommit(() => wakeRoom(bus, roomId, seq));
+    await lockFirst?.(trx);
     // The attempt before has held the same lock to its end.
     await lockRoom(trx, roomId);
     if (before !== undefined && (await holdsEvent(trx, roomId, before.place))) {
@@ -59,37 +62,44 @@ export async function underRoomLock<T>(
  * Every durable write in a room but the posting of messages: lock the room's row, let `work` decide and store, commit, wake the subscribers. When the database
  * goes away under it, it is done again, by calling `work` again, unless the log says that the commit whose answer was lost had
  * happened. Throws NOT_FOUND for a room that the actor cannot see, in the name of `what` they asked for.
+ * `lockFirst` takes the locks that come before the room's (the order is: a user's usage, a room, a blob).
  */
 export async function writeInRoom<T>(
   deps: { readonly db: Database; readonly bus: Bus },
   actorId: string,
   roomId: string,
   work: (write: RoomWrite) => Promise<T>,
-  what = 'The room',
+  { what = 'The room', lockFirst }: { what?: string; lockFirst?: (trx: Trx) => Promise<void> } = {},
 ): Promise<T> {
   let written: Written<T> | undefined;
   return throughOutage(() =>
-    underRoomLock(deps, roomId, written, async (trx, wake) => {
-      written = undefined;
-      // A statement of its own: it must see what the writers before us committed while we waited for the lock.
-      const found = await roomWithRoles(trx, roomId, [actorId]);
-      const role = found?.roles.get(actorId);
-      if (found === undefined || !canSee(found.room, role)) throw notFound(what);
-      let place: LogHead | undefined;
-      const value = await work({
-        trx,
-        room: found.room,
-        role,
-        take: (counts) => takeSeq(trx, roomId, counts),
-        append: async (taken, subject) => {
-          await appendEvent(trx, roomId, taken, subject);
-          wake(taken.seq);
-          place = taken;
-          return encodeEventCursor({ roomId, seq: taken.seq, tag: taken.tag });
-        },
-      });
-      if (place !== undefined) written = { place, value };
-      return value;
-    }),
+    underRoomLock(
+      deps,
+      roomId,
+      written,
+      async (trx, wake) => {
+        written = undefined;
+        // A statement of its own: it must see what the writers before us committed while we waited for the lock.
+        const found = await roomWithRoles(trx, roomId, [actorId]);
+        const role = found?.roles.get(actorId);
+        if (found === undefined || !canSee(found.room, role)) throw notFound(what);
+        let place: LogHead | undefined;
+        const value = await work({
+          trx,
+          room: found.room,
+          role,
+          take: (counts) => takeSeq(trx, roomId, counts),
+          append: async (taken, subject) => {
+            await appendEvent(trx, roomId, taken, subject);
+            wake(taken.seq);
+            place = taken;
+            return encodeEventCursor({ roomId, seq: taken.seq, tag: taken.tag });
+          },
+        });
+        if (place !== undefined) written = { place, value };
+        return value;
+      },
+      lockFirst,
+    ),
   );
 }

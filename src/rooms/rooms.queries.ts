@@ -85,7 +85,7 @@ type SeenRow = RoomRow & { [Column in 'role' | 'joined_at' | 'joined_seq']: Memb
 const readRoomsSeen = statement<SeenRow>(
   'rooms_seen',
   `select r.id, r.slug, r.name, r.topic, r.visibility, r.created_at, r.tag, r.last_seq, r.last_tag,
-     r.member_count, r.message_count, r.file_count, m.role, m.joined_at, m.joined_seq
+     r.member_count, r.message_count, r.file_count, r.used_bytes, m.role, m.joined_at, m.joined_seq
    from rooms r left join memberships m on m.room_id = r.id and m.user_id = $1
    where r.id = any($2::uuid[])`,
 );

@@ -90,7 +90,8 @@ describe.skipIf(isMissing(services.postgres))('Checking files', () => {
     test('tells what belongs to nothing, and deletes it when it is asked to, nothing else', async () => {
       const kept = await upload(picture(1000));
       const orphan = await upload(picture(1000));
-      await sql(place, 'update rooms set file_count = 1');
+      await sql(place, 'update rooms set file_count = 1, used_bytes = 1000');
+      await sql(place, 'update users set used_bytes = 1000');
       await sql(place, 'delete from room_events where file_id = (select id from files where blob_id = $1)', [
         orphan.key,
       ]);
@@ -112,6 +113,28 @@ describe.skipIf(isMissing(services.postgres))('Checking files', () => {
       expect(await namesStored(place)).toEqual([kept.key]);
       expect(await files('check')).toEqual(well('1 files, 1 contents: 0 broken; 0 orphans'));
     });
+  });
+
+  test('tells counts of bytes that are wrong, and mends them when it is asked to', async () => {
+    await start('disk');
+    await upload(picture(1000));
+    await upload(picture(500));
+    await sql(place, 'update rooms set used_bytes = 7');
+    await sql(place, 'update users set used_bytes = 2000');
+    const [row] = await sql<{ user: string; room: string }>(
+      place,
+      'select uploader_id as user, room_id as room from files',
+    );
+    const told = [
+      `usage   room ${row!.room}: 7 bytes are counted, its files have 1500`,
+      `usage   user ${row!.user}: 2000 bytes are counted, its files have 1500`,
+    ];
+    const summary = '2 files, 2 contents: 0 broken; 0 orphans';
+    expect(await files('check')).toEqual({ code: 1, lines: [summary, ...told], stderr: '' });
+    expect(await files('check --mend')).toEqual(well(`${summary}, 0 deleted`, ...told));
+    expect(await files('check')).toEqual(well(summary));
+    const { viewer } = await ada.run('{ viewer { storage { usedBytes } } }');
+    expect(viewer.storage.usedBytes).toBe(1500);
   });
 
   test('tells files whose bytes are missing, cut off, or with --hashes others, and leaves them', async () => {

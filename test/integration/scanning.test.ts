@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { zipSync } from '../support/zip.js';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { App } from '../../src/app.js';
-import { backends, makePlace, startParley, type Place } from '../support/app.js';
+import { createApp, type App } from '../../src/app.js';
+import { readConfig } from '../../src/config/env.js';
+import { createLogger } from '../../src/observability/logger.js';
+import { backends, environmentOf, makePlace, startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { EICAR } from '../support/eicar.js';
 import { stores } from '../support/object-store.js';
-import { ServerProcess } from '../support/process.js';
 import { FOUND, isMissing, services, startClamd, type ClamdServer } from '../support/services.js';
 import { counts } from '../../src/observability/counts.js';
 import {
@@ -245,20 +246,22 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
 
   test('tells its log who sent what', async () => {
     await using clamd = await startClamd();
-    await using place = await makePlace('embedded');
-    await using server = await ServerProcess.start(place, { CLAMAV_URL: clamd.url, LOG_LEVEL: 'warn' });
-    const ada = await signUp(server.url);
+    await using place = await makePlace(backend);
+    let log = '';
+    const logger = createLogger('warn', { write: (line: string) => void (log += line) });
+    const app = await createApp(readConfig(environmentOf(place, { CLAMAV_URL: clamd.url })), logger);
+    const ada = await signUp(app.url);
     const roomId = await ada.createRoom();
     expect(await codeOf(ada, roomId, EICAR, '../a\u202Etxt.exe')).toBe('FILE_INFECTED');
-    const line = await eventually(5000, 'the line of an infected file', () =>
-      server.log
-        .split('\n')
-        .slice(0, -1)
-        .map((text) => JSON.parse(text) as Record<string, unknown>)
-        .find(({ msg }) => msg === 'an infected file was refused'),
-    );
+    const lines = log
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text) as Record<string, unknown>);
+    const [line = {}] = lines;
+    expect(lines).toHaveLength(1);
     expect(line).toMatchObject({
       level: 40,
+      msg: 'an infected file was refused',
       found: FOUND,
       file: {
         name: 'atxt.exe',
@@ -268,6 +271,7 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
       },
     });
     for (const id of [line['userId'], line['roomId']]) expect(id).toMatch(/^[0-9a-f-]{36}$/);
+    await app[Symbol.asyncDispose]();
   });
 });
 

@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { Database } from '../../src/db/database.js';
 import { transaction } from '../../src/db/database.js';
 import { connectPostgres } from '../../src/db/dialect.js';
+import { newId } from '../../src/db/ids.js';
 import { migrateToLatest } from '../../src/db/migrator.js';
 import { LeaseSweeper } from '../../src/files/lease-sweeper.js';
 import { DiskStorage } from '../../src/files/storage/disk.js';
@@ -18,6 +19,7 @@ import { createLogger } from '../../src/observability/logger.js';
 import { createDatabase, isMissing, services, type TestDatabase } from '../support/services.js';
 
 const logger = createLogger('silent');
+const uploader = { userId: newId(), atOnce: 10 };
 const never = new AbortController().signal;
 const text = {
   name: 'a.txt',
@@ -72,7 +74,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   const redeem = (key: string): Promise<boolean> => transaction(db, (trx) => redeemLease(trx, key));
 
   test('a heartbeat keeps a lease alive', async () => {
-    const lease = await UploadLease.take(db, { leaseMs: 300, heartbeatMs: 100 });
+    const lease = await UploadLease.take(db, uploader, { leaseMs: 300, heartbeatMs: 100 });
     await delay(900);
     expect(lease.signal.aborted).toBe(false);
     expect(await redeem(lease.storageKey)).toBe(true);
@@ -80,7 +82,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   });
 
   test('a lease that ran out stays so, and its upload is told', async () => {
-    const lease = await UploadLease.take(db, { leaseMs: 60, heartbeatMs: 100 });
+    const lease = await UploadLease.take(db, uploader, { leaseMs: 60, heartbeatMs: 100 });
     await expect.poll(() => lease.signal.aborted).toBe(true);
     expect(lease.signal.reason).toMatchObject({ code: 'UPLOAD_INCOMPLETE' });
     expect(await extendLease(db, lease.storageKey, 1000)).toBe(false);
@@ -92,7 +94,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
     const away = vi.fn(() => {
       throw new Error('the database is away');
     });
-    const lease = await UploadLease.take(db, { leaseMs: 300, heartbeatMs: 50 });
+    const lease = await UploadLease.take(db, uploader, { leaseMs: 300, heartbeatMs: 50 });
     Object.assign(lease, { db: { updateTable: away } });
     await delay(150);
     expect(away).toHaveBeenCalled();
@@ -160,9 +162,9 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   });
 
   test('an upload whose commit was acknowledged to nobody keeps its bytes', async () => {
-    const limits = { maxBytes: 100, allowedTypes: ['text/plain'] };
+    const limits = { maxBytes: 100, allowedTypes: ['text/plain'], atOnce: 1 };
     const deps: UploadDeps = { db, storage, scanner: undefined, logger, limits };
-    const lost = takeIn(deps, { userId: '', roomId: '' }, text, async ({ storageKey }) => {
+    const lost = takeIn(deps, { userId: newId(), roomId: newId() }, text, async ({ storageKey }) => {
       await redeem(storageKey);
       throw new Error('the connection broke while the commit was acknowledged');
     });

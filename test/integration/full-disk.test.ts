@@ -17,17 +17,17 @@ function mayMount(): boolean {
   try {
     mkdirSync(folder);
     mount(folder);
-    execFileSync('umount', [folder], { stdio: 'ignore' });
+    execFileSync('/bin/umount', [folder], { stdio: 'ignore' });
     return true;
   } catch {
     return false;
   } finally {
-    execFileSync('rm', ['-rf', '--one-file-system', folder]);
+    execFileSync('/bin/rm', ['-rf', '--one-file-system', folder]);
   }
 }
 
 function mount(folder: string): void {
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder], { stdio: 'ignore' });
+  execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=20m', 'tmpfs', folder], { stdio: 'ignore' });
 }
 
 describe.skipIf(!mayMount())('A disk for files of 20 MiB', () => {
@@ -48,7 +48,7 @@ describe.skipIf(!mayMount())('A disk for files of 20 MiB', () => {
   });
   afterAll(async () => {
     await app[Symbol.asyncDispose]();
-    execFileSync('umount', [folder]);
+    execFileSync('/bin/umount', [folder]);
     await place[Symbol.asyncDispose]();
   });
 

@@ -25,9 +25,15 @@ export function chooseRange(
   if (range === undefined || !/^bytes *=/i.test(range)) return { kind: 'whole' };
   if (ifRange !== undefined && ifRange !== file.etag && ifRange !== file.lastModified)
     return { kind: 'whole' };
-  const ranges = parseRange(file.size, range, { combine: true });
+  const ranges = parseRange(file.size, withinSuffix(range, file.size), { combine: true });
   if (ranges === -1) return { kind: 'none' };
   const [first] = ranges === -2 ? [] : ranges;
   if (ranges === -2 || first === undefined || ranges.length > 1) return { kind: 'whole' };
   return { kind: 'part', start: first.start, end: first.end };
 }
+
+/** The last bytes, where more of them are asked for than there are, are all of them (RFC 9110, 14.1.2); the library finds none. */
+const withinSuffix = (range: string, size: number): string =>
+  range.replace(/(?<=[=,]\s*)-(\d+)/g, (suffix, bytes: string) =>
+    Number(bytes) > size ? `-${String(size)}` : suffix,
+  );

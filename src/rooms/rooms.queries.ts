@@ -20,10 +20,11 @@ export interface RoomWithRoles {
   readonly users: ReadonlyMap<string, PublicUser>;
 }
 
-type RoleRow = RoomState & { [Column in 'user_id' | 'handle' | 'name']: string | null } & {
-  readonly role: RoomRole | null;
-  readonly created_at: Date | null;
-};
+type RoleRow = RoomState &
+  Record<'user_id' | 'handle' | 'name', string | null> & {
+    readonly role: RoomRole | null;
+    readonly created_at: Date | null;
+  };
 
 const readRoomWithRoles = statement<RoleRow>(
   'room_with_roles',

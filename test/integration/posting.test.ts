@@ -307,7 +307,11 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
   });
 
   test('by several processes are in one order, each at its own place', async () => {
-    const processes = [messages, new MessagesService({ db, bus, feeds }), new MessagesService({ db, bus, feeds })];
+    const processes = [
+      messages,
+      new MessagesService({ db, bus, feeds }),
+      new MessagesService({ db, bus, feeds }),
+    ];
     const outcomes = await Promise.all(
       Array.from({ length: 60 }, (_, i) =>
         outcomeOf(post({ by: i % 2 === 0 ? owner : member, body: `${i}` }, processes[i % 3])),

@@ -43,7 +43,7 @@ const nginxConfig = (folder, port) => `
 async function writeContent(path, mib) {
   const file = createWriteStream(path);
   for (let number = 0; number < mib; number++) {
-    for (const bytes of contentOf(number)) if (!file.write(bytes)) await once(file, 'drain');
+    for (const bytes of contentOf(number, 0)) if (!file.write(bytes)) await once(file, 'drain');
   }
   file.end();
   await once(file, 'close');

@@ -34,7 +34,7 @@ const graphqlRequest = (headers, query, variables, place) =>
 
 /** A server of bench/servers that puts what it gets into the `folder` of its environment. */
 const startPlain = (script, env) => (bench, folder) =>
-  bench.startServer([serverModule(script)], { UPLOAD_DIR: folder, TMPDIR: folder, ...env });
+  bench.startServer([serverModule(script)], { UPLOAD_DIR: folder, ...env });
 
 /** node:http, which takes the body for the file. */
 export const pipeUpload = (env = {}) => ({
@@ -77,7 +77,7 @@ export const fastapiUpload = {
         '--no-access-log',
         'upload_fastapi:app',
       ],
-      { UPLOAD_DIR: folder, TMPDIR: folder, PYTHONDONTWRITEBYTECODE: '1' },
+      { UPLOAD_DIR: folder, PYTHONDONTWRITEBYTECODE: '1' },
       { program: PYTHON },
     ),
   request: () => multipartRequest('/upload', {}, {}, 'file'),

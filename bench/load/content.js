@@ -11,17 +11,22 @@ const PNG = Buffer.from(
   'base64',
 );
 
-/** The MiB `number` (from 0) of each file that is sent, as two buffers: none is like another, so that a mistake in their order is found. */
-export function contentOf(number) {
-  const start = Buffer.alloc(PNG.length + 4);
+/**
+ * The MiB `number` of the file `file` (both from 0), as two buffers. None is like another, so that a mistake in their order is found, and
+ * nobody can store two files as one.
+ */
+export function contentOf(number, file) {
+  const start = Buffer.alloc(PNG.length + 8);
   PNG.copy(start);
   start.writeUInt32BE(number, PNG.length);
+  start.writeUInt32BE(file, PNG.length + 4);
   return [start, BLOCK.subarray(start.length)];
 }
 
-/** The SHA-256 of a file of `mib` MiB, in hex. */
-export function hashOfContent(mib) {
+/** The SHA-256 of a file that is `mib` MiB of it, in hex. */
+export function hashOfContent(mib, file = 0) {
   const hash = createHash('sha256');
-  for (let number = 0; number < mib; number++) for (const bytes of contentOf(number)) hash.update(bytes);
+  for (let number = 0; number < mib; number++)
+    for (const bytes of contentOf(number, file)) hash.update(bytes);
   return hash.digest('hex');
 }

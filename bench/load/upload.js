@@ -13,7 +13,7 @@ const start = performance.now();
 const answers = await Promise.all(requests.map(send));
 console.log(JSON.stringify({ seconds: (performance.now() - start) / 1000, answers }));
 
-async function send({ method, path, headers, before = '', after = '' }) {
+async function send({ method, path, headers, before = '', after = '' }, file) {
   const { hostname, host, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), writableHighWaterMark: AHEAD });
   const answered = readAnswer(socket);
@@ -25,7 +25,7 @@ async function send({ method, path, headers, before = '', after = '' }) {
   );
   for (let number = 0; number < mib; number++) {
     socket.cork();
-    for (const bytes of contentOf(number)) socket.write(bytes);
+    for (const bytes of contentOf(number, file)) socket.write(bytes);
     socket.uncork();
     if (socket.writableNeedDrain) await Promise.race([once(socket, 'drain'), answered]);
   }

@@ -18,6 +18,10 @@ ENV NODE_ENV=production \
     METRICS_HOST=0.0.0.0 \
     DATA_DIR=/data
 WORKDIR /app
+# What films and documents have previews by.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ffmpeg poppler-utils \
+ && rm -rf /var/lib/apt/lists/*
 RUN mkdir /data && chown node:node /data
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

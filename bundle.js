@@ -7,7 +7,12 @@ import { build } from 'esbuild';
  */
 await rm('dist', { recursive: true, force: true });
 await build({
-  entryPoints: ['src/main.ts', 'src/migrate.ts', 'src/files-tool.ts'],
+  entryPoints: {
+    main: 'src/main.ts',
+    migrate: 'src/migrate.ts',
+    'files-tool': 'src/files-tool.ts',
+    'picture-child': 'src/files/processing/picture-child.ts',
+  },
   outdir: 'dist/src',
   bundle: true,
   // What only one of the entries takes, or is imported when it is needed, is a file of its own.
@@ -26,7 +31,14 @@ await build({
     'process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED': '"true"',
   },
   // These bring files that are no modules, or look for some beside themselves.
-  external: ['@electric-sql/pglite', '@node-rs/argon2', '@graphql-yoga/render-graphiql', 'ioredis', 'pino'],
+  external: [
+    '@electric-sql/pglite',
+    '@node-rs/argon2',
+    '@graphql-yoga/render-graphiql',
+    'ioredis',
+    'pino',
+    'sharp',
+  ],
   sourcemap: true,
   sourcesContent: false,
   logLevel: 'warning',

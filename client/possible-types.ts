@@ -17,6 +17,7 @@
     "RoomEvent": [
       "Checkpoint",
       "FileAdded",
+      "FileChanged",
       "FileDeleted",
       "MemberJoined",
       "MemberLeft",

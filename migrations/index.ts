@@ -7,6 +7,7 @@ import * as fileStore from './0005_file_store.js';
 import * as jobs from './0006_jobs.js';
 import * as blobs from './0007_blobs.js';
 import * as fileLists from './0009_file_lists.js';
+import * as previews from './0011_previews.js';
 import * as storageUse from './0012_storage_use.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
@@ -19,5 +20,6 @@ export const migrations: Record<string, Migration> = {
   '0006_jobs': jobs,
   '0007_blobs': blobs,
   '0009_file_lists': fileLists,
+  '0011_previews': previews,
   '0012_storage_use': storageUse,
 };

@@ -23,6 +23,7 @@ import { createDownloads } from './files/downloads.js';
 import { FilesService } from './files/files.service.js';
 import { LeaseSweeper } from './files/lease-sweeper.js';
 import { FileLinks } from './files/links.js';
+import { openPreviews } from './files/processing/previews.js';
 import { matchStore } from './files/store-id.js';
 import { openStorage } from './files/storage/open.js';
 import type { ContextParts, Services } from './graphql/context.js';
@@ -39,6 +40,7 @@ import { newRequestId, requestIds } from './http/request-id.js';
 import { createHttpServer } from './http/server.js';
 import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
+import { JobRunner } from './jobs/job-runner.js';
 import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
@@ -142,6 +144,19 @@ async function start(
   sweeper.start();
   closers.push(() => sweeper.stop());
 
+  const previews = openPreviews({
+    db,
+    bus,
+    storage,
+    sweeper,
+    logger,
+    dataDir: config.dataDir,
+    previews: config.previews,
+  });
+  closers.push(() => previews.close());
+  const jobs = new JobRunner({ db, logger }, [...previews.jobs]);
+  closers.push(() => jobs.stop());
+
   const tokens = new Tokens(secret);
   const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
   const authenticator = new Authenticator(tokens, provider);
@@ -163,6 +178,8 @@ async function start(
     logger,
     limits: config.uploads,
     quotas: config.quotas,
+    wakeJobs: () => jobs.wake(),
+    showsPreviews: config.previews.on,
   });
   const services = tracedEach({
     accounts,
@@ -221,7 +238,14 @@ async function start(
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),
-    downloads: createDownloads({ links, storage, addressOf, logger, findFile: (id) => files.stored(id) }),
+    downloads: createDownloads({
+      links,
+      storage,
+      addressOf,
+      logger,
+      findFile: (id) => files.stored(id),
+      variants: previews.variants,
+    }),
     upgrade: (req, socket, head) => {
       sockets.upgrade(req, socket, head);
     },
@@ -234,6 +258,7 @@ async function start(
       storage: () => storage.check(),
       ...(scanner && { scanner: () => scanner.ping() }),
     },
+    optional: previews.state,
     isStopping: () => stopping,
     logger,
   });
@@ -258,6 +283,7 @@ async function start(
   const { address, port, family } = server.address() as AddressInfo;
   url = `http://${family === 'IPv6' ? `[${address}]` : address}:${String(port)}`;
 
+  jobs.start();
   closers.push(async () => {
     departure.retire();
     await Promise.all([departure.drained(DRAIN_MS), connections.letGo()]);

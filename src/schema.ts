@@ -7,6 +7,7 @@ import './files/files.schema.js';
 import './files/file-lists.schema.js';
 import './files/file-changes.schema.js';
 import './files/storage-use.schema.js';
+import './files/media.schema.js';
 import './messages/messages.schema.js';
 import './typing/typing.schema.js';
 import { builder } from './graphql/builder.js';

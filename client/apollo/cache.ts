@@ -41,6 +41,11 @@ export const typePolicies: TypePolicies = {
       files: connection(['filter', 'orderBy']),
     },
   },
+  // Of one file: what several queries select of it goes together.
+  Image: { merge: true },
+  Video: { merge: true },
+  Audio: { merge: true },
+  Pdf: { merge: true },
 };
 
 /**

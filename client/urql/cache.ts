@@ -35,11 +35,17 @@ export const keys: KeyingConfig = {
   MessageEdited: embedded,
   MessageDeleted: embedded,
   FileAdded: embedded,
+  FileChanged: embedded,
   FileDeleted: embedded,
   MemberJoined: embedded,
   MemberRoleChanged: embedded,
   MemberLeft: embedded,
   TypingChanged: embedded,
+
+  Image: embedded,
+  Video: embedded,
+  Audio: embedded,
+  Pdf: embedded,
 
   Session: embedded,
   SignOutPayload: embedded,

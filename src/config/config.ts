@@ -29,6 +29,14 @@ export interface Config {
   readonly quotas: { readonly userBytes: number | undefined; readonly roomBytes: number | undefined };
   /** Scans every file before anyone sees it; none when undefined. `uploads.maxBytes` is no more than it looks through. */
   readonly scanner: ScannerPlace | undefined;
+  readonly previews: {
+    /** Whether anything is found out of files, and made of them. */
+    readonly on: boolean;
+    /** Pixels of the largest picture or film that is decoded. */
+    readonly maxPixels: number;
+    /** Folders in which programs are looked for: the PATH. */
+    readonly programFolders: readonly string[];
+  };
   /** Where files lie; in `dataDir` when undefined. */
   readonly s3: S3Place | undefined;
   /** Milliseconds that events stay in a room's log, to resume from; messages and files stay for good. */

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { delimiter, resolve } from 'node:path';
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
 import { StartError } from '../errors.js';
@@ -94,6 +94,8 @@ export const schema = z.object({
     .optional(),
   CLAMAV_MAX_BYTES: wholeNumber(1, 2 * GIB - 1).default(25 * MIB),
   CLAMAV_TIMEOUT: seconds.refine((ms) => ms > 0, 'a number of seconds from 1s to 999s').default(150_000),
+  PREVIEWS: flag.default(true),
+  IMAGE_MAX_PIXELS: wholeNumber(1, 1_000_000_000).default(100_000_000),
   EVENT_RETENTION: duration.default(30 * DAY_MS),
   SIGN_IN_LIMIT_PER_ACCOUNT: wholeNumber(1, 1_000_000).default(10),
   SIGN_IN_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
@@ -213,6 +215,11 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     },
     quotas: { userBytes: env.QUOTA_USER_BYTES, roomBytes: env.QUOTA_ROOM_BYTES },
     scanner: scanner(env, given),
+    previews: {
+      on: env.PREVIEWS,
+      maxPixels: env.IMAGE_MAX_PIXELS,
+      programFolders: (given['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''),
+    },
     s3: s3(env, given),
     eventRetentionMs: env.EVENT_RETENTION,
     rateLimits: {

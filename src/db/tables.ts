@@ -13,6 +13,8 @@ export interface Tables {
   message_files: MessageFilesTable;
   files: FilesTable;
   blobs: BlobsTable;
+  media_facts: MediaFactsTable;
+  variants: VariantsTable;
   upload_leases: UploadLeasesTable;
   file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
@@ -29,6 +31,7 @@ export type RoomEventKind =
   | 'MESSAGE_EDITED'
   | 'MESSAGE_DELETED'
   | 'FILE_ADDED'
+  | 'FILE_CHANGED'
   | 'FILE_DELETED'
   | 'MEMBER_JOINED'
   | 'MEMBER_ROLE_CHANGED'
@@ -149,6 +152,8 @@ interface FilesTable {
   sha256: string;
   /** Its bytes; null once it is deleted. */
   blob_id: string | null;
+  /** Whether what was found in them is shown, which its room was told. */
+  media_known: Generated<boolean>;
   created_at: Date;
   deleted_at: Date | null;
 }
@@ -163,6 +168,29 @@ interface BlobsTable {
   size: number;
   /** Whether new files of this content share it: one blob of a content at most. Others are from before there was sharing. */
   is_shared: Generated<boolean>;
+}
+
+/** What was found in the bytes of a picture, a film, a sound or a document. A row of nulls: they were looked at, and nothing was found. */
+interface MediaFactsTable {
+  blob_id: string;
+  /** Pixels, as it is shown: turned as it says itself. */
+  width: number | null;
+  height: number | null;
+  /** Base64. */
+  thumbhash: string | null;
+  duration_ms: number | null;
+  pages: number | null;
+}
+
+/** Pictures that were made of files. */
+interface VariantsTable {
+  blob_id: string;
+  /** What it shows, as `variantName` (processing/variant-spec.ts) writes it. */
+  name: string;
+  storage_key: string;
+  size: number;
+  sha256: string;
+  created_at: CreatedAt;
 }
 
 /** An upload under way, or bytes that are to be deleted: what a sweep may remove once the lease has run out. */
@@ -209,4 +237,6 @@ export type NewRoomEvent = Insertable<RoomEventsTable>;
 export type MessageRow = Selectable<MessagesTable>;
 export type FileRow = Selectable<FilesTable>;
 export type BlobRow = Selectable<BlobsTable>;
+export type MediaFactsRow = Selectable<MediaFactsTable>;
+export type VariantRow = Selectable<VariantsTable>;
 export type NewFile = Insertable<FilesTable>;

@@ -67,17 +67,25 @@ export async function releaseBlobs(trx: Trx, ids: readonly string[]): Promise<vo
   // In one order, so that two who release several wait for each other and no more.
   await trx.selectFrom('blobs').select('id').where('id', 'in', ids).orderBy('id').forUpdate().execute();
   // A statement of its own: it must see what was committed while we waited for the locks.
-  const gone = await trx
-    .deleteFrom('blobs')
+  const unused = await trx
+    .selectFrom('blobs')
+    .select('id')
     .where('id', 'in', ids)
     .where((eb) =>
       eb.not(eb.exists(eb.selectFrom('files').select('files.id').whereRef('files.blob_id', '=', 'blobs.id'))),
     )
+    .execute();
+  if (unused.length === 0) return;
+  const going = unused.map(({ id }) => id);
+  const variants = await trx
+    .deleteFrom('variants')
+    .where('blob_id', 'in', going)
     .returning('storage_key')
     .execute();
+  const gone = await trx.deleteFrom('blobs').where('id', 'in', going).returning('storage_key').execute();
   await insertExpiredLeases(
     trx,
-    gone.map(({ storage_key }) => storage_key),
+    [...variants, ...gone].map(({ storage_key }) => storage_key),
   );
 }
 

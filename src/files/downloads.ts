@@ -7,6 +7,8 @@ import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
 import type { StoredFileRow } from './files.queries.js';
 import type { FileLinks } from './links.js';
+import { PictureRefusal, pictureOf, type ShownPicture } from './picture-downloads.js';
+import type { Variants } from './processing/variants.js';
 import type { AddressOf } from './storage/open.js';
 import type { SaidOfBytes, Storage } from './storage/storage.js';
 
@@ -18,6 +20,8 @@ export interface DownloadDeps {
   readonly logger: Logger;
   /** The file, unless it was deleted. */
   readonly findFile: (id: string) => Promise<StoredFileRow | undefined>;
+  /** What is made of files; undefined where nothing is. */
+  readonly variants: Variants | undefined;
 }
 
 /** Milliseconds that a client may take nothing of what it asked for. */
@@ -44,8 +48,8 @@ const HEADERS = {
 
 /**
  * Serves signed links (links.ts): GET and HEAD of `/files/…`, with ranges and conditions. Answers at once whether the request is
- * its own. 302: to where the bytes are, where clients are sent there; 403: no valid link, or one that has expired; 410: the file was deleted; 416: no such range; 503: database or
- * storage do not answer.
+ * its own. 302: to where the bytes are, where clients are sent there; 403: no valid link, or one that has expired; 404: a variant that is not there; 410: the
+ * file was deleted; 416: no such range; 422: a variant of what cannot be decoded; 503: database or storage do not answer, or too many variants are being made.
  */
 export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
   return (req, res) => {
@@ -54,6 +58,7 @@ export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res:
     serve(deps, req, res).catch((err: unknown) => {
       deps.logger.error({ err }, 'a download failed');
       if (res.headersSent) res.destroy();
+      else if (err instanceof PictureRefusal) refuse(res, err.status, err.code, err.message, err.retryAfter);
       else refuse(res, 503, 'UNAVAILABLE', 'The file cannot be read now: try again.');
     });
     return true;
@@ -89,7 +94,13 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
     return;
   }
-  const etag = `"${file.sha256}"`;
+  const shown: ShownPicture | undefined =
+    link.variant === undefined ? file : await pictureOf(deps.variants, file, link.variant, req, res);
+  if (shown === undefined) {
+    refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
+    return;
+  }
+  const etag = `"${shown.sha256}"`;
   const lastModified = file.created_at.toUTCString();
   res.setHeader('ETag', etag);
   res.setHeader('Last-Modified', lastModified);
@@ -103,24 +114,24 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     res.writeHead(304).end();
     return;
   }
-  const inline = INLINE.test(file.mime_type) && !link.download;
+  const inline = INLINE.test(shown.mime_type) && !link.download;
   const said: SaidOfBytes = {
-    contentType: contentType(file.mime_type),
-    contentDisposition: contentDisposition(file.name, { type: inline ? 'inline' : 'attachment' }),
+    contentType: contentType(shown.mime_type),
+    contentDisposition: contentDisposition(shown.name, { type: inline ? 'inline' : 'attachment' }),
     cacheControl,
   };
   res.setHeader('Accept-Ranges', 'bytes');
   res.setHeader('Content-Type', said.contentType);
   res.setHeader('Content-Disposition', said.contentDisposition);
   if (req.method === 'HEAD') {
-    res.writeHead(200, { 'Content-Length': file.size }).end();
+    res.writeHead(200, { 'Content-Length': shown.size }).end();
     return;
   }
 
   // Elsewhere: there ranges and further conditions are seen to.
   if (deps.addressOf !== undefined) {
     const address = await deps.addressOf(
-      file.storage_key,
+      shown.storage_key,
       said,
       Math.max(1, Math.min(maxAge, ADDRESS_SECONDS)),
     );
@@ -131,32 +142,34 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
 
   // Range.
   const range = chooseRange(req.headers.range, req.headers['if-range'] as string | undefined, {
-    size: file.size,
+    size: shown.size,
     etag,
     lastModified,
   });
   if (range.kind === 'none') {
-    res.setHeader('Content-Range', `bytes */${String(file.size)}`);
-    refuse(res, 416, 'BAD_REQUEST', `This file has ${String(file.size)} bytes.`);
+    res.setHeader('Content-Range', `bytes */${String(shown.size)}`);
+    refuse(res, 416, 'BAD_REQUEST', `This file has ${String(shown.size)} bytes.`);
     return;
   }
 
   // Bytes.
   const part = range.kind === 'part' ? { start: range.start, end: range.end } : undefined;
-  const bytes = await deps.storage.read(file.storage_key, part);
+  const bytes = await deps.storage.read(shown.storage_key, part);
   if (bytes === undefined) {
     // They go after the row: deleted a moment ago, or lost.
-    if ((await deps.findFile(link.fileId)) !== undefined)
+    if ((await deps.findFile(link.fileId)) !== undefined) {
+      await shown.lost?.();
       throw new Error(`the bytes of file ${file.id} are missing`);
+    }
     refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
     return;
   }
   if (part === undefined) {
-    res.writeHead(200, { 'Content-Length': file.size });
+    res.writeHead(200, { 'Content-Length': shown.size });
   } else {
     res.writeHead(206, {
       'Content-Length': part.end - part.start + 1,
-      'Content-Range': `bytes ${String(part.start)}-${String(part.end)}/${String(file.size)}`,
+      'Content-Range': `bytes ${String(part.start)}-${String(part.end)}/${String(shown.size)}`,
     });
   }
   res.setTimeout(IDLE_MS, () => res.destroy());
@@ -189,8 +202,15 @@ function takeBack(res: ServerResponse): void {
     res.removeHeader(name);
 }
 
-function refuse(res: ServerResponse, status: number, code: ErrorCode, message: string): void {
+function refuse(
+  res: ServerResponse,
+  status: number,
+  code: ErrorCode,
+  message: string,
+  retryAfter?: number,
+): void {
   takeBack(res);
+  if (retryAfter !== undefined) res.setHeader('Retry-After', retryAfter);
   const body = JSON.stringify({ code, message });
   res.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',

@@ -181,9 +181,13 @@ builder.mutationFields((t) => ({
 }));
 
 const FileAdded = roomEvent('FileAdded', 'A file was uploaded.');
+const FileChanged = roomEvent(
+  'FileChanged',
+  'What is found out of a file, and made of it, is there: `image`, `video`, `audio` or `pdf`. Its bytes are as they were.',
+);
 const FileDeleted = roomEvent('FileDeleted', 'A file was deleted.');
 
-for (const ref of [FileAdded, FileDeleted]) {
+for (const ref of [FileAdded, FileChanged, FileDeleted]) {
   builder.objectField(ref, 'fileId', (t) =>
     t.id({
       description: 'Id of the file.',
@@ -191,14 +195,16 @@ for (const ref of [FileAdded, FileDeleted]) {
     }),
   );
 }
-builder.objectField(FileAdded, 'file', (t) =>
-  t.field({
-    type: File,
-    nullable: true,
-    description: 'The file; null in a replay when it was deleted since.',
-    resolve: (event, _args, ctx) => fileOf(ctx, subject(event.file_id, event)),
-  }),
-);
+for (const ref of [FileAdded, FileChanged]) {
+  builder.objectField(ref, 'file', (t) =>
+    t.field({
+      type: File,
+      nullable: true,
+      description: 'The file; null in a replay when it was deleted since.',
+      resolve: (event, _args, ctx) => fileOf(ctx, subject(event.file_id, event)),
+    }),
+  );
+}
 
 builder.subscriptionField('fileAdded', (t) =>
   t.field({

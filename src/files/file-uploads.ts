@@ -3,6 +3,7 @@ import { claimKey, firstCalls, recordOutcome, type IdempotentCall } from '../db/
 import { newId } from '../db/ids.js';
 import { badInput, forbidden, notFound, type ParleyError } from '../errors.js';
 import type { Bus } from '../events/bus.js';
+import { addJob } from '../jobs/jobs.queries.js';
 import { writeInRoom, type RoomWrite } from '../rooms/room-write.js';
 import { canSee, canWrite } from '../rooms/rooms.policy.js';
 import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
@@ -12,6 +13,7 @@ import { nameKey, safeName } from './file-name.js';
 import { insertFile } from './files.queries.js';
 import { incomplete, type ArrivedFile, type IncomingFile } from './incoming-file.js';
 import type { LeaseSweeper } from './lease-sweeper.js';
+import { mediaKindOf } from './processing/media-kinds.js';
 import { takeIn, type Decided, type StoredFile, type UploadDeps } from './uploads.js';
 import { allowanceFor, charge, fitting, type Owners, type Quotas } from './quotas.js';
 import { redeemLease } from './upload-leases.queries.js';
@@ -22,6 +24,8 @@ export interface FileUploadsDeps extends UploadDeps {
   readonly bus: Bus;
   readonly sweeper: LeaseSweeper;
   readonly quotas: Quotas;
+  /** Has jobs looked for that were asked for. */
+  readonly wakeJobs: () => void;
 }
 
 /** What a write answers: the file, and the place in the log of what was written. */
@@ -115,7 +119,9 @@ export class FileUploads {
     const bytes = (await this.hasOutcome(call)) ? arrived.bytes : await this.thatFit(arrived.bytes, owners);
     return takeIn(this.deps, owners, { ...arrived, bytes }, async (stored) => {
       await turn;
-      return this.show(actorId, roomId, stored, call);
+      const decided = await this.show(actorId, roomId, stored, call);
+      if (decided.keep) this.deps.wakeJobs();
+      return decided;
     });
   }
 
@@ -133,7 +139,7 @@ export class FileUploads {
   }
 
   /**
-   * The last step: key, lease, quota, blob, row and event in one transaction. Where a blob has the same content already, the file shares it, and the
+   * The last step: key, lease, quota, blob, row, the job that looks at it, and event in one transaction. Where a blob has the same content already, the file shares it, and the
    * sweeper takes the bytes that came.
    */
   private async show(
@@ -171,6 +177,8 @@ export class FileUploads {
         created_at: place.at,
         deleted_at: null,
       });
+      const media = mediaKindOf(mimeType);
+      if (media !== undefined) await addJob(write.trx, media, fileId);
       const eventCursor = await write.append(place, {
         kind: 'FILE_ADDED',
         actor_id: actorId,

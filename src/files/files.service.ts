@@ -2,6 +2,7 @@ import type { Database } from '../db/database.js';
 import type { FileRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
 import type { Bus } from '../events/bus.js';
+import { dropJob } from '../jobs/jobs.queries.js';
 import { writeInRoom } from '../rooms/room-write.js';
 import { releaseBlobs } from './blobs.queries.js';
 import { FileLists } from './file-lists.js';
@@ -11,12 +12,23 @@ import * as queries from './files.queries.js';
 import { MAX_LINK_SECONDS, type FileLinks } from './links.js';
 import { discharge, type Quotas } from './quotas.js';
 import { lockUsage } from './usage.queries.js';
+import { mediaKindOf } from './processing/media-kinds.js';
+import { mediaFacts, POSTER, type MediaFacts } from './processing/media.queries.js';
+import { MAX_SIDE, sideFor, variantName, type VariantSpec } from './processing/variant-spec.js';
 
 export interface FilesDeps extends FileUploadsDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly links: FileLinks;
+  /** Whether anything that was found out of files is shown. */
+  readonly showsPreviews: boolean;
 }
+
+/** A picture that is asked for: a side that is not given is as long as the other one lets it be. */
+export type AskedPicture = Pick<VariantSpec, 'fit' | 'format'> & {
+  readonly width: number | undefined;
+  readonly height: number | undefined;
+};
 
 /** The files of rooms: how they come, how they are listed, how they go. `actorId` is the signed-in user. */
 export class FilesService {
@@ -56,6 +68,8 @@ export class FilesService {
         await queries.markDeleted(write.trx, fileId, place.at);
         if (present.blob_id !== null) await releaseBlobs(write.trx, [present.blob_id]);
         await discharge(write.trx, { userId: present.uploader_id, roomId: present.room_id }, present.size);
+        const media = mediaKindOf(present.mime_type);
+        if (media !== undefined) await dropJob(write.trx, media, fileId);
         const eventCursor = await write.append(place, {
           kind: 'FILE_DELETED',
           actor_id: actorId,
@@ -84,11 +98,40 @@ export class FilesService {
     return queries.fileRow(this.deps.db, id);
   }
 
+  /** What was found out of blobs, in the order of `ids`; undefined for what was not looked at. Rights are not checked here. */
+  media(ids: readonly string[]): Promise<(MediaFacts | undefined)[]> {
+    return this.deps.showsPreviews
+      ? mediaFacts(this.deps.db, ids)
+      : Promise.resolve(ids.map(() => undefined));
+  }
+
+  /** A signed link to a picture of a picture. Throws BAD_USER_INPUT for a side or a life that is out of range. */
+  pictureLink(file: Pick<FileRow, 'id' | 'name'>, asked: AskedPicture, seconds: number): string {
+    const { format } = asked;
+    const width = sideOf('width', asked.width);
+    const height = sideOf('height', asked.height);
+    // With one side given there is nothing to crop, and no edge to add.
+    const fit = asked.width === undefined || asked.height === undefined ? 'inside' : asked.fit;
+    return this.link(file, seconds, variantName({ width, height, fit, format }));
+  }
+
+  /** A signed link to the picture that was made of a film or a document. Throws BAD_USER_INPUT for a life that is out of range. */
+  posterLink(file: Pick<FileRow, 'id' | 'name'>, seconds: number): string {
+    return this.link(file, seconds, POSTER);
+  }
+
   /** A signed link that works for `seconds`. Throws BAD_USER_INPUT for a life that is out of range. */
-  link(file: Pick<FileRow, 'id' | 'name'>, seconds: number): string {
+  link(file: Pick<FileRow, 'id' | 'name'>, seconds: number, variant?: string): string {
     if (seconds < 1 || seconds > MAX_LINK_SECONDS) {
       throw badInput('expiresIn', `\`expiresIn\` takes 1 to ${String(MAX_LINK_SECONDS)} seconds.`);
     }
-    return this.deps.links.url(file, seconds);
+    return this.deps.links.url(file, seconds, variant);
   }
+}
+
+function sideOf(field: string, pixels: number | undefined): number {
+  if (pixels === undefined) return MAX_SIDE;
+  const side = sideFor(pixels);
+  if (side === undefined) throw badInput(field, `\`${field}\` takes 1 to ${String(MAX_SIDE)}.`);
+  return side;
 }

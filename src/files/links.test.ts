@@ -20,6 +20,21 @@ describe('a signed link', () => {
     expect(links.verify(`${target(url)}&download=1`)).toMatchObject({ kind: 'good', download: true });
   });
 
+  it('names what was made of its file, which nothing can alter', () => {
+    const url = target(links.url(file, 900, '320x240-cover-auto'));
+    expect(links.verify(url)).toMatchObject({ kind: 'good', fileId: file.id, variant: '320x240-cover-auto' });
+    expect(links.verify(target(links.url(file, 900)))).toMatchObject({ variant: undefined });
+    for (let at = 0; at < url.length; at += 1) {
+      const altered = url.slice(0, at) + (url[at] === 'a' ? 'b' : 'a') + url.slice(at + 1);
+      expect([altered, links.verify(altered).kind]).toEqual([altered, 'bad']);
+    }
+    for (const altered of [
+      url.replace('variant=320x240-cover-auto&', ''),
+      url.replace('?', '?variant=poster&'),
+    ])
+      expect(links.verify(altered).kind).toBe('bad');
+  });
+
   it('works for as many seconds as asked', () => {
     vi.useFakeTimers({ now: new Date('2026-01-01T00:00:00.500Z') });
     const url = target(links.url(file, 10));

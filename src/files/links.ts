@@ -6,12 +6,14 @@ export const MAX_LINK_SECONDS = 86_400;
 
 /** A link in exactly the form that `sign` writes: what is signed, and what `verify` reads. */
 const LINK =
-  /^(?<signed>\/files\/(?<fileId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/[^/?#]+\?expires=(?<expires>\d{10,12}))&signature=(?<signature>[\w-]{43})(?<download>&download=1)?$/;
+  /^(?<signed>\/files\/(?<fileId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/[^/?#]+\?(?:variant=(?<variant>[a-z0-9-]{1,40})&)?expires=(?<expires>\d{10,12}))&signature=(?<signature>[\w-]{43})(?<download>&download=1)?$/;
 
 export type LinkCheck =
   | {
       readonly kind: 'good';
       readonly fileId: string;
+      /** Names what was made of the file; undefined: the file itself. */
+      readonly variant: string | undefined;
       /** Unix seconds. */
       readonly expires: number;
       /** The client asks to save the file, not to show it. */
@@ -21,8 +23,8 @@ export type LinkCheck =
   | { readonly kind: 'bad' };
 
 /**
- * Signed links: `/files/<file id>/<name>?expires=<unix seconds>&signature=<HMAC-SHA256>`. A bearer capability for one file until
- * it expires, bound to no viewer. The signature covers the very characters before it, so that no character can be
+ * Signed links: `/files/<file id>/<name>?expires=<unix seconds>&signature=<HMAC-SHA256>`, for what was made of a file with `variant=<its name>&` before
+ * `expires`. A bearer capability for one file, or one variant of it, until it expires, bound to no viewer. The signature covers the very characters before it, so that no character can be
  * altered, nor spelled otherwise. Only `&download=1` may be added at the end.
  */
 export class FileLinks {
@@ -36,10 +38,11 @@ export class FileLinks {
     this.key = deriveKey(secret, 'file link');
   }
 
-  /** An absolute link that works for `seconds` from now on. */
-  url(file: { readonly id: string; readonly name: string }, seconds: number): string {
+  /** An absolute link that works for `seconds` from now on. `variant`: what was made of the file, lower case letters, digits and hyphens. */
+  url(file: { readonly id: string; readonly name: string }, seconds: number, variant?: string): string {
     const expires = Math.floor(Date.now() / 1000) + seconds;
-    const signed = `/files/${file.id}/${encodeSegment(file.name)}?expires=${String(expires)}`;
+    const what = variant === undefined ? '' : `variant=${variant}&`;
+    const signed = `/files/${file.id}/${encodeSegment(file.name)}?${what}expires=${String(expires)}`;
     return `${this.publicUrl()}${signed}&signature=${this.mac(signed)}`;
   }
 
@@ -51,7 +54,13 @@ export class FileLinks {
     if (parts === undefined || !timingSafeEqual(Buffer.from(signature), Buffer.from(this.mac(signed))))
       return { kind: 'bad' };
     if (Number(expires) * 1000 <= Date.now()) return { kind: 'expired' };
-    return { kind: 'good', fileId, expires: Number(expires), download: parts['download'] !== undefined };
+    return {
+      kind: 'good',
+      fileId,
+      variant: parts['variant'],
+      expires: Number(expires),
+      download: parts['download'] !== undefined,
+    };
   }
 
   private mac(signed: string): string {

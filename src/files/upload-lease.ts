@@ -31,11 +31,17 @@ export class UploadLease {
   private goodUntil: number;
 
   /**
-   * Writes the row. `release` must follow. Throws RATE_LIMITED when as many uploads of the user are under way as may be, over all processes;
+   * Writes the row; without an uploader, of bytes that the server makes itself. `release` must follow. Throws RATE_LIMITED when as many uploads of the user are under way as may be, over all processes;
    * those of a process that died count until their leases have run out.
    */
-  static async take(db: Database, { userId, atOnce }: Uploader, times = TIMES): Promise<UploadLease> {
+  static async take(db: Database, uploader: Uploader | undefined, times = TIMES): Promise<UploadLease> {
     const storageKey = newStorageKey();
+    if (uploader === undefined) {
+      const begun = performance.now();
+      await insertLease(db, storageKey, times.leaseMs);
+      return new UploadLease(db, storageKey, times, begun);
+    }
+    const { userId, atOnce } = uploader;
     let asked = 0;
     await transaction(db, async (trx) => {
       // Two that begin at once would not see each other.

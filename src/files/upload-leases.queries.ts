@@ -91,13 +91,14 @@ export async function takeExpiredLeases(db: Database, limit: number): Promise<st
   return rows.map((row) => row.storage_key);
 }
 
-/** Those of the keys that a blob or a lease names; asked at once, since the one takes over from the other. */
+/** Those of the keys that a blob, a variant or a lease names; asked at once, since the one takes over from the other. */
 export async function claimedKeys(db: Database, keys: readonly string[]): Promise<Set<string>> {
   if (keys.length === 0) return new Set();
   const rows = await db
     .selectFrom('blobs')
     .select('storage_key')
     .where('storage_key', 'in', keys)
+    .unionAll((qb) => qb.selectFrom('variants').select('storage_key').where('storage_key', 'in', keys))
     .unionAll((qb) => qb.selectFrom('upload_leases').select('storage_key').where('storage_key', 'in', keys))
     .execute();
   return new Set(rows.map((row) => row.storage_key));

@@ -10,7 +10,7 @@ import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
 import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';
 import type { Storage } from './storage/storage.js';
-import { UploadLease } from './upload-lease.js';
+import { UploadLease, type Uploader } from './upload-lease.js';
 import { deleteExpiredLease, expireLease } from './upload-leases.queries.js';
 
 export interface UploadLimits {
@@ -22,13 +22,16 @@ export interface UploadLimits {
   readonly atOnce: number;
 }
 
-export interface UploadDeps {
+interface StoreDeps {
   readonly db: Database;
   readonly storage: Storage;
+  readonly logger: Logger;
+}
+
+export interface UploadDeps extends StoreDeps {
   /** Undefined: files are not scanned. */
   readonly scanner: Clamd | undefined;
   readonly limits: UploadLimits;
-  readonly logger: Logger;
 }
 
 /** Bytes that lie in storage, whole and checked, and that nobody sees yet. */
@@ -62,7 +65,20 @@ export async function takeIn<T>(
 ): Promise<T> {
   counts.uploadsStarted += 1;
   try {
-    const value = await underLease(deps, owners, file, work);
+    const intake = new Intake(file, deps.limits);
+    const checked = intake.checked();
+    const bytes = deps.scanner === undefined ? checked : scanned(deps.scanner, checked);
+    const uploader = { userId: owners.userId, atOnce: deps.limits.atOnce };
+    const value = await underLease(deps, uploader, bytes, (storageKey) =>
+      work({ storageKey, ...intake.result() }),
+    ).catch((error: unknown) => {
+      if (error instanceof InfectedError)
+        deps.logger.warn(
+          { ...owners, found: error.found, file: intake.result() },
+          'an infected file was refused',
+        );
+      throw error;
+    });
     counts.uploadsStored += 1;
     return value;
   } catch (error) {
@@ -73,27 +89,24 @@ export async function takeIn<T>(
   }
 }
 
-async function underLease<T>(
-  deps: UploadDeps,
-  owners: Owners,
-  file: ArrivedFile,
-  work: (stored: StoredFile) => Promise<Decided<T>>,
+/**
+ * Stores bytes under a lease, of a user's upload or of nobody's, and has `work` take it over. When it does not keep them, and whatever goes wrong, they are
+ * removed before this settles, after a crash by the sweeper.
+ */
+export async function underLease<T>(
+  deps: StoreDeps,
+  uploader: Uploader | undefined,
+  bytes: AsyncIterable<Uint8Array>,
+  work: (storageKey: string) => Promise<Decided<T>>,
 ): Promise<T> {
-  const lease = await UploadLease.take(deps.db, { userId: owners.userId, atOnce: deps.limits.atOnce });
+  const lease = await UploadLease.take(deps.db, uploader);
   const { storageKey } = lease;
   let kept = false;
   try {
-    const intake = new Intake(file, deps.limits);
-    const bytes = deps.scanner === undefined ? intake.checked() : scanned(deps.scanner, intake.checked());
     await deps.storage.write(storageKey, bytes, lease.signal).catch((error: unknown) => {
-      if (error instanceof InfectedError)
-        deps.logger.warn(
-          { ...owners, found: error.found, file: intake.result() },
-          'an infected file was refused',
-        );
       throw lease.signal.aborted ? lease.signal.reason : error;
     });
-    const { keep, value } = await work({ storageKey, ...intake.result() });
+    const { keep, value } = await work(storageKey);
     kept = keep;
     return value;
   } finally {
@@ -114,7 +127,7 @@ function countFailure(error: unknown): void {
  * Removes the bytes of a failed upload. The lease decides: where it is gone, the last transaction did commit although
  * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is what counts.
  */
-async function discard({ db, storage, logger }: UploadDeps, storageKey: string): Promise<void> {
+async function discard({ db, storage, logger }: StoreDeps, storageKey: string): Promise<void> {
   try {
     if (!(await expireLease(db, storageKey))) return;
     await storage.delete(storageKey);

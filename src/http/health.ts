@@ -16,12 +16,14 @@ export function answerLive(res: ServerResponse): void {
 export class Readiness {
   private readonly down = new Set<string>();
 
+  /** `optional`: what is told along, and makes no server unready. */
   constructor(
     private readonly checks: HealthChecks,
+    private readonly optional: Readonly<Record<string, string>>,
     private readonly logger: Logger,
   ) {}
 
-  /** Each check by name, `ok` or `down`; 503 where one is down or the server is `stopping`. */
+  /** Each check by name, `ok` or `down`, and what is optional; 503 where a check is down or the server is `stopping`. */
   async answer(res: ServerResponse, stopping: boolean): Promise<void> {
     const entries = await Promise.all(
       Object.entries(this.checks).map(
@@ -32,6 +34,7 @@ export class Readiness {
     answer(res, ready ? 200 : 503, {
       status: stopping ? 'stopping' : ready ? 'ok' : 'down',
       ...Object.fromEntries(entries),
+      ...this.optional,
     });
   }
 

@@ -33,6 +33,8 @@ export interface HttpDeps extends PlainJsonDeps {
   ) => ContextParts;
   readonly requestIdOf: (req: IncomingMessage) => string;
   readonly health: HealthChecks;
+  /** What `/readyz` tells along. */
+  readonly optional: Readonly<Record<string, string>>;
   readonly isStopping: () => boolean;
   readonly logger: Logger;
 }
@@ -45,7 +47,7 @@ export interface HttpServer {
 
 /** The HTTP server: who answers what. */
 export function createHttpServer(deps: HttpDeps): HttpServer {
-  const readiness = new Readiness(deps.health, deps.logger);
+  const readiness = new Readiness(deps.health, deps.optional, deps.logger);
   const exchanges = new UnderWay<Exchange>();
   const server = createServer(
     {

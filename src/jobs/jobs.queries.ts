@@ -25,6 +25,11 @@ export async function addJob(trx: Trx | Database, kind: string, subject: string,
     .execute();
 }
 
+/** Nobody wants it any more, in the transaction that says so. One that is under way is ended by itself. */
+export async function dropJob(trx: Trx, kind: string, subject: string): Promise<void> {
+  await trx.deleteFrom('jobs').where('kind', '=', kind).where('subject', '=', subject).execute();
+}
+
 /** Takes jobs of a kind that are due, the longest due first, and holds them for `holdMs`. Several processes take different ones. */
 export async function takeJobs(
   db: Database,

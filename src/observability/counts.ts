@@ -70,6 +70,9 @@ export const counts = {
   /** Jobs that were begun: done, to be tried again, or given up. */
   jobs: zeroes(['done', 'failed', 'given_up']),
 
+  /** Variants of pictures that were asked for and not there: made, not to be made of such a file, or refused since too many wait. */
+  variants: zeroes(['made', 'failed', 'refused']),
+
   /** Lines that were not logged because nobody took those before them. */
   logLinesDropped: 0,
 };

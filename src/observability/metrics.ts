@@ -64,6 +64,7 @@ const COUNTERS: readonly Row[] = [
   ['upload_bytes_total', 'Bytes of files that came in.', () => counts.uploadBytes],
   ['scans_total', 'Files that were scanned, by outcome.', () => counts.scans, 'outcome'],
   ['jobs_total', 'Jobs that this process was at, by outcome.', () => counts.jobs, 'outcome'],
+  ['variants_total', 'Variants of pictures to be made, by outcome.', () => counts.variants, 'outcome'],
   ['log_lines_dropped_total', 'Log lines dropped since nobody took them.', () => counts.logLinesDropped],
 ];
 

@@ -168,6 +168,7 @@ export type FollowRoomSubscriptionVariables = Exact<{
 export type FollowRoomSubscription = { roomEvents:
     | { __typename: 'Checkpoint', cursor: string, at: string, actor: { __typename: 'User', handle: string } | null }
     | { __typename: 'FileAdded', fileId: string, cursor: string, at: string, file: { __typename: 'File', name: string, mimeType: string, size: number, url: string } | null, actor: { __typename: 'User', handle: string } | null }
+    | { __typename: 'FileChanged', cursor: string, at: string, actor: { __typename: 'User', handle: string } | null }
     | { __typename: 'FileDeleted', cursor: string, at: string, actor: { __typename: 'User', handle: string } | null }
     | { __typename: 'MemberJoined', role: RoomRole, cursor: string, at: string, user: { __typename: 'User', handle: string }, actor: { __typename: 'User', handle: string } | null }
     | { __typename: 'MemberLeft', cursor: string, at: string, user: { __typename: 'User', handle: string }, actor: { __typename: 'User', handle: string } | null }
@@ -230,6 +231,7 @@ export type FollowSubscriptionVariables = Exact<{
 export type FollowSubscription = { roomEvents:
     | { __typename: 'Checkpoint', cursor: string }
     | { __typename: 'FileAdded', cursor: string }
+    | { __typename: 'FileChanged', cursor: string }
     | { __typename: 'FileDeleted', fileId: string, cursor: string }
     | { __typename: 'MemberJoined', cursor: string }
     | { __typename: 'MemberLeft', memberId: string, cursor: string }

@@ -31,6 +31,9 @@ export interface Services {
   readonly nginx: Service;
   /** The binary, for `startClamd`. */
   readonly clamd: Service;
+  /** The binaries, of which the server finds the others beside. */
+  readonly ffmpeg: Service;
+  readonly poppler: Service;
 }
 
 export interface StartedServices extends AsyncDisposable {
@@ -66,6 +69,8 @@ export async function startServices(): Promise<StartedServices> {
       chromium: findChromium(),
       nginx: await findOrInstall('nginx', 'nginx', () => SBIN),
       clamd: await findOrInstall('clamd', 'clamav-daemon', () => SBIN),
+      ffmpeg: await findOrInstall('ffmpeg', 'ffmpeg'),
+      poppler: await findOrInstall('pdftoppm', 'poppler-utils'),
     };
     const reasons = missingReasons(services);
     if (reasons.length > 0 && (process.env['REQUIRE_TEST_SERVICES'] ?? '') !== '') {
@@ -87,6 +92,8 @@ export function missingReasons({
   chromium,
   nginx,
   clamd,
+  ffmpeg,
+  poppler,
 }: Services): string[] {
   const suites = {
     'that need Postgres': postgres,
@@ -97,6 +104,8 @@ export function missingReasons({
     'in a browser': chromium,
     'behind nginx': nginx,
     'that scan files': clamd,
+    'of films': ffmpeg,
+    'of PDFs': poppler,
   };
   return Object.entries(suites).flatMap(([which, service]) =>
     isMissing(service) ? [`Skipped the tests ${which}: ${service.missing}`] : [],

@@ -1,9 +1,17 @@
 import { constants } from 'node:fs';
 import { access, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { ParleyError } from '../../errors.js';
-import { assertStorageKey, isStorageKey, type ByteRange, type Storage } from './storage.js';
+import {
+  makeFolderOf,
+  noRoomFor,
+  partOf,
+  pathOf,
+  syncFolderOf,
+  unlessMissing,
+  writeAll,
+} from './disk-files.js';
+import { isStorageKey, type ByteRange, type Storage } from './storage.js';
 
 /**
  * Bytes gathered while the disk is busy, then written in one call. With more of them, what several uploads have gathered outlives two
@@ -24,10 +32,10 @@ export class DiskStorage implements Storage {
   private constructor(private readonly root: string) {}
 
   async write(key: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-    const path = this.pathOf(key);
-    const part = `${path}.part`;
+    const path = pathOf(this.root, key);
+    const part = partOf(path);
     try {
-      if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await syncFolder(this.root);
+      await makeFolderOf(this.root, path);
       const handle = await open(part, 'wx');
       try {
         await fill(handle, bytes, signal);
@@ -37,26 +45,26 @@ export class DiskStorage implements Storage {
         await handle.close();
       }
       await rename(part, path);
-      await syncFolder(dirname(path));
+      await syncFolderOf(path);
     } catch (error) {
       await this.delete(key);
-      throw isFull(error) ? noRoom(error) : error;
+      noRoomFor(error);
     }
   }
 
   async read(key: string, range?: ByteRange): Promise<Readable | undefined> {
-    const handle = await open(this.pathOf(key), 'r').catch(unlessMissing);
+    const handle = await open(pathOf(this.root, key), 'r').catch(unlessMissing);
     return handle?.createReadStream({ ...range, highWaterMark: READ_BUFFER });
   }
 
   async size(key: string): Promise<number | undefined> {
-    const stats = await stat(this.pathOf(key)).catch(unlessMissing);
+    const stats = await stat(pathOf(this.root, key)).catch(unlessMissing);
     return stats?.size;
   }
 
   async delete(key: string): Promise<void> {
-    const path = this.pathOf(key);
-    await rm(`${path}.part`, { force: true });
+    const path = pathOf(this.root, key);
+    await rm(partOf(path), { force: true });
     await rm(path, { force: true });
   }
 
@@ -73,11 +81,6 @@ export class DiskStorage implements Storage {
   async check(): Promise<void> {
     await access(this.root, constants.W_OK | constants.X_OK);
   }
-
-  private pathOf(key: string): string {
-    assertStorageKey(key);
-    return join(this.root, key.slice(0, 2), key);
-  }
 }
 
 /** Writes while the next bytes are gathered, so that the disk and the network work at the same time. */
@@ -89,12 +92,15 @@ async function fill(
   let writing = Promise.resolve();
   let gathered: Uint8Array[] = [];
   let size = 0;
+  let position = 0;
   const write = async (): Promise<void> => {
     const batch = gathered;
+    const at = position;
+    position += size;
     gathered = [];
     size = 0;
     await writing;
-    writing = writeAll(handle, batch);
+    writing = writeAll(handle, batch, at);
     // It is awaited before the next one; until then its failure has been seen.
     writing.catch(() => undefined);
   };
@@ -107,35 +113,3 @@ async function fill(
   await write();
   await writing;
 }
-
-/** A disk that is nearly full takes a part, and tells why only when it is given the rest. */
-async function writeAll(handle: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
-  if (chunks.length === 0) return;
-  const { bytesWritten } = await handle.writev(chunks);
-  if (bytesWritten < chunks.reduce((sum, { length }) => sum + length, 0)) {
-    await handle.writeFile(Buffer.concat(chunks).subarray(bytesWritten));
-  }
-}
-
-/** Makes the names in a folder durable. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
-const codeOf = (error: unknown): unknown =>
-  error instanceof Error && 'code' in error ? error.code : undefined;
-
-function unlessMissing(error: unknown): undefined {
-  if (codeOf(error) !== 'ENOENT') throw error;
-}
-
-/** The disk, the user's share of it, or the size that one file may have. */
-const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(codeOf(error)));
-
-const noRoom = (cause: unknown): ParleyError =>
-  new ParleyError('UNAVAILABLE', 'The server has no room for this file now: try again later.', {}, { cause });

@@ -11,6 +11,7 @@
       "Message",
       "Room",
       "RoomMember",
+      "UploadSession",
       "User",
       "Viewer"
     ],

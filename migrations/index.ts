@@ -6,6 +6,7 @@ import * as messages from './0004_messages.js';
 import * as fileStore from './0005_file_store.js';
 import * as jobs from './0006_jobs.js';
 import * as blobs from './0007_blobs.js';
+import * as uploadSessions from './0008_upload_sessions.js';
 import * as fileLists from './0009_file_lists.js';
 import * as previews from './0011_previews.js';
 import * as storageUse from './0012_storage_use.js';
@@ -19,6 +20,7 @@ export const migrations: Record<string, Migration> = {
   '0005_file_store': fileStore,
   '0006_jobs': jobs,
   '0007_blobs': blobs,
+  '0008_upload_sessions': uploadSessions,
   '0009_file_lists': fileLists,
   '0011_previews': previews,
   '0012_storage_use': storageUse,

@@ -24,6 +24,10 @@ import { FilesService } from './files/files.service.js';
 import { LeaseSweeper } from './files/lease-sweeper.js';
 import { FileLinks } from './files/links.js';
 import { openPreviews } from './files/processing/previews.js';
+import { uploadJob } from './files/resumable/upload-job.js';
+import { UploadLocks } from './files/resumable/upload-locks.js';
+import { UploadSessions } from './files/resumable/upload-sessions.js';
+import { UploadTokens } from './files/resumable/upload-tokens.js';
 import { matchStore } from './files/store-id.js';
 import { openStorage } from './files/storage/open.js';
 import type { ContextParts, Services } from './graphql/context.js';
@@ -37,6 +41,7 @@ import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
 import { serveMetrics, type MetricsServer } from './http/metrics-server.js';
 import { newRequestId, requestIds } from './http/request-id.js';
+import { createResumableUploads } from './http/resumable-uploads.js';
 import { createHttpServer } from './http/server.js';
 import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
@@ -137,7 +142,7 @@ async function start(
   const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
-  const { storage, folder, addressOf, close: closeStorage } = await openStorage(config);
+  const { storage, receiver, direct, folder, addressOf, close: closeStorage } = await openStorage(config);
   closers.push(closeStorage);
   if (folder !== undefined) await matchStore(db, storage, folder);
   const sweeper = new LeaseSweeper({ db, storage, logger });
@@ -154,8 +159,6 @@ async function start(
     previews: config.previews,
   });
   closers.push(() => previews.close());
-  const jobs = new JobRunner({ db, logger }, [...previews.jobs]);
-  closers.push(() => jobs.stop());
 
   const tokens = new Tokens(secret);
   const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
@@ -181,10 +184,51 @@ async function start(
     wakeJobs: () => jobs.wake(),
     showsPreviews: config.previews.on,
   });
+  const jobs = new JobRunner({ db, logger }, [
+    ...previews.jobs,
+    uploadJob({
+      db,
+      storage,
+      receiver,
+      scanner,
+      sweeper,
+      logger,
+      limits: config.uploads,
+      uploads: files.uploads,
+    }),
+  ]);
+  closers.push(() => jobs.stop());
+  const locks = new UploadLocks({ db, logger });
+  closers.push(() => locks.stop());
+  const uploadTokens = new UploadTokens(secret);
+  const resumable = createResumableUploads({
+    db,
+    receiver,
+    locks,
+    tokens: uploadTokens,
+    maxBytes: config.uploads.maxBytes,
+    corsOrigins: config.corsOrigins,
+    completed: () => jobs.wake(),
+    discarded: () => sweeper.sweepSoon(),
+    logger,
+  });
+  closers.push(() => resumable.idle());
   const services = tracedEach({
     accounts,
     rooms,
     files,
+    uploadSessions: new UploadSessions({
+      db,
+      locks,
+      sweeper,
+      uploads: files.uploads,
+      direct,
+      completed: () => jobs.wake(),
+      tokens: uploadTokens,
+      limits: config.uploads,
+      quotas: config.quotas,
+      publicUrl: () => config.publicUrl ?? url,
+    }),
     messages: new MessagesService({ db, bus, feeds }),
     typing: new TypingService({ db, bus, feeds }),
   });
@@ -246,6 +290,7 @@ async function start(
       findFile: (id) => files.stored(id),
       variants: previews.variants,
     }),
+    resumable,
     upgrade: (req, socket, head) => {
       sockets.upgrade(req, socket, head);
     },
@@ -328,11 +373,12 @@ async function startMetrics(
 /** The services, each of whose calls is a span while tracing is on. */
 function tracedEach(services: Services): Services {
   if (tracing === undefined) return services;
-  const { accounts, rooms, files, messages, typing } = services;
+  const { accounts, rooms, files, uploadSessions, messages, typing } = services;
   return {
     accounts: traced('accounts', accounts, tracing),
     rooms: traced('rooms', rooms, tracing),
     files: traced('files', files, tracing),
+    uploadSessions: traced('uploadSessions', uploadSessions, tracing),
     messages: traced('messages', messages, tracing),
     typing: traced('typing', typing, tracing),
   };

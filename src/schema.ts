@@ -8,6 +8,7 @@ import './files/file-lists.schema.js';
 import './files/file-changes.schema.js';
 import './files/storage-use.schema.js';
 import './files/media.schema.js';
+import './files/resumable/upload-sessions.schema.js';
 import './messages/messages.schema.js';
 import './typing/typing.schema.js';
 import { builder } from './graphql/builder.js';

@@ -10,10 +10,12 @@ const BATCH = 1000;
 const KEY_HOURS = 48;
 /** How long a spent refresh token is known, so that its reuse ends the family. Later it is merely unknown. */
 const SPENT_DAYS = 7;
+/** How long it is known what became of an upload over several requests. */
+const UPLOAD_DAYS = 7;
 
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
- * idempotency keys, sessions that have run out, refresh tokens long spent. Several processes may do it at once.
+ * idempotency keys, sessions that have run out, refresh tokens long spent, uploads that are over. Several processes may do it at once.
  */
 export class Housekeeping {
   private readonly timer: NodeJS.Timeout;
@@ -53,6 +55,10 @@ export class Housekeeping {
     await this.deleteAll('room_events', sql`at < ${old} and ${next} < ${old}`);
     await this.deleteAll('idempotency_keys', sql`created_at < ${keys}`);
     await this.deleteAll('refresh_tokens', sql`used_at < ${spent}`);
+    await this.deleteAll(
+      'upload_sessions',
+      sql`expires_at < ${new Date(now - UPLOAD_DAYS * 86_400_000)} and state <> 'PROCESSING'`,
+    );
     await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`);
   }
 

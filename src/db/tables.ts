@@ -16,6 +16,8 @@ export interface Tables {
   media_facts: MediaFactsTable;
   variants: VariantsTable;
   upload_leases: UploadLeasesTable;
+  upload_sessions: UploadSessionsTable;
+  upload_parts: UploadPartsTable;
   file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
   jobs: JobsTable;
@@ -201,6 +203,56 @@ interface UploadLeasesTable {
   user_id: string | null;
 }
 
+export type UploadState = 'RECEIVING' | 'PROCESSING' | 'DONE' | 'REFUSED';
+
+/** An upload over several requests, and for some days what became of it. */
+interface UploadSessionsTable {
+  id: string;
+  user_id: string;
+  room_id: string;
+  name: string;
+  /** As the client claims. */
+  claimed_type: string;
+  /** Bytes that were announced. */
+  size: number;
+  /** Whether the client sends the bytes to the bucket itself. */
+  is_direct: boolean;
+  state: Generated<UploadState>;
+  /** Of the whole, or on disk of the first piece; under a lease as long as the upload is open. */
+  storage_key: string;
+  /** Of the bucket's multipart upload, once there is one. */
+  multipart_id: string | null;
+  /** The object with the bytes behind the last part in a bucket, which are too few for one. */
+  tail_key: string | null;
+  /** Bytes that are durable. */
+  received: Generated<number>;
+  /** Parts of this number and above have never been written to. */
+  next_part: Generated<number>;
+  /** Counts the locks on it: what is written under an earlier one is refused. */
+  fence: Generated<number>;
+  /** When the holder of the lock is taken for dead; null where nobody holds it. */
+  held_until: Date | null;
+  /** The lock whose holder is asked to let it go. */
+  let_go: Generated<number>;
+  /** Why it was refused. */
+  code: string | null;
+  message: string | null;
+  file_id: string | null;
+  created_at: CreatedAt;
+  /** When it ends untouched; once it is done or refused, when that was. */
+  expires_at: Date;
+}
+
+/** Received bytes of an upload, in the order of their numbers: in a bucket a part, on disk a piece under a key of its own. */
+interface UploadPartsTable {
+  upload_id: string;
+  number: number;
+  /** Bytes. */
+  size: number;
+  storage_key: string | null;
+  etag: string | null;
+}
+
 /** One row: the folder that the bytes of files lie in. */
 interface FileStoreTable {
   /** The same id lies in the folder; null until a process has seen it. */
@@ -240,3 +292,5 @@ export type BlobRow = Selectable<BlobsTable>;
 export type MediaFactsRow = Selectable<MediaFactsTable>;
 export type VariantRow = Selectable<VariantsTable>;
 export type NewFile = Insertable<FilesTable>;
+export type UploadSessionRow = Selectable<UploadSessionsTable>;
+export type UploadPartRow = Selectable<UploadPartsTable>;

@@ -97,8 +97,11 @@ export class FileUploads {
     );
   }
 
-  /** Before the first byte is read, so that whoever may not upload fills no disk. Decided again under the room's lock. */
-  private async mayUpload(actorId: string, roomId: string): Promise<void> {
+  /**
+   * Before the first byte is read, so that whoever may not upload fills no disk. Decided again under the room's lock. Throws NOT_FOUND and
+   * FORBIDDEN.
+   */
+  async mayUpload(actorId: string, roomId: string): Promise<void> {
     const { db } = this.deps;
     const membership = await membershipOf(db, roomId, actorId);
     if (canWrite(membership?.role)) return;
@@ -119,9 +122,7 @@ export class FileUploads {
     const bytes = (await this.hasOutcome(call)) ? arrived.bytes : await this.thatFit(arrived.bytes, owners);
     return takeIn(this.deps, owners, { ...arrived, bytes }, async (stored) => {
       await turn;
-      const decided = await this.show(actorId, roomId, stored, call);
-      if (decided.keep) this.deps.wakeJobs();
-      return decided;
+      return this.show(actorId, roomId, stored, call);
     });
   }
 
@@ -140,13 +141,14 @@ export class FileUploads {
 
   /**
    * The last step: key, lease, quota, blob, row, the job that looks at it, and event in one transaction. Where a blob has the same content already, the file shares it, and the
-   * sweeper takes the bytes that came.
+   * sweeper takes the bytes that came. `record` writes what else is to be so with it.
    */
-  private async show(
+  async show(
     actorId: string,
     roomId: string,
     stored: StoredFile,
     call: Call | undefined,
+    record?: (trx: Trx, written: FileWritten) => Promise<void>,
   ): Promise<Decided<FileWritten>> {
     const { storageKey, name, mimeType, size, sha256 } = stored;
     const lost = await lostTwin(this.deps, stored);
@@ -186,11 +188,13 @@ export class FileUploads {
       });
       const value = { fileId, eventCursor };
       if (keyed !== undefined) await recordOutcome(write.trx, keyed, value);
+      await record?.(write.trx, value);
       return { keep: true, value };
     };
     const lockFirst = (trx: Trx): Promise<void> => lockUsage(trx, actorId);
     const decided = await writeInRoom(this.deps, actorId, roomId, work, { lockFirst });
     if (blob?.leavesBytes === true) this.deps.sweeper.sweepLater();
+    if (decided.keep) this.deps.wakeJobs();
     return decided;
   }
 }

@@ -66,17 +66,11 @@ export async function takeIn<T>(
   counts.uploadsStarted += 1;
   try {
     const intake = new Intake(file, deps.limits);
-    const checked = intake.checked();
-    const bytes = deps.scanner === undefined ? checked : scanned(deps.scanner, checked);
     const uploader = { userId: owners.userId, atOnce: deps.limits.atOnce };
-    const value = await underLease(deps, uploader, bytes, (storageKey) =>
+    const value = await underLease(deps, uploader, scannedIfAny(deps, intake), (storageKey) =>
       work({ storageKey, ...intake.result() }),
     ).catch((error: unknown) => {
-      if (error instanceof InfectedError)
-        deps.logger.warn(
-          { ...owners, found: error.found, file: intake.result() },
-          'an infected file was refused',
-        );
+      tellOfInfection(deps, owners, intake, error);
       throw error;
     });
     counts.uploadsStored += 1;
@@ -85,6 +79,35 @@ export async function takeIn<T>(
     countFailure(error);
     if (error instanceof ParleyError && error.code === 'UNAVAILABLE')
       deps.logger.warn({ err: error, ...owners }, 'a file could not be taken in');
+    throw error;
+  }
+}
+
+/**
+ * The same for bytes that lie in storage already, whole and under a lease that is not this call's to keep: sniff → hash → scan → `work`. Nothing is
+ * removed, whatever happens.
+ */
+export async function takeOver<T>(
+  deps: UploadDeps,
+  owners: Owners,
+  storageKey: string,
+  file: ArrivedFile,
+  work: (stored: StoredFile) => Promise<T>,
+): Promise<T> {
+  counts.uploadsStarted += 1;
+  try {
+    const intake = new Intake(file, deps.limits);
+    try {
+      for await (const _chunk of scannedIfAny(deps, intake));
+    } catch (error) {
+      tellOfInfection(deps, owners, intake, error);
+      throw error;
+    }
+    const value = await work({ storageKey, ...intake.result() });
+    counts.uploadsStored += 1;
+    return value;
+  } catch (error) {
+    countFailure(error);
     throw error;
   }
 }
@@ -113,6 +136,14 @@ export async function underLease<T>(
     lease.release();
     if (!kept) await discard(deps, storageKey);
   }
+}
+
+const scannedIfAny = ({ scanner }: UploadDeps, intake: Intake): AsyncIterable<Uint8Array> =>
+  scanner === undefined ? intake.checked() : scanned(scanner, intake.checked());
+
+function tellOfInfection({ logger }: UploadDeps, owners: Owners, intake: Intake, error: unknown): void {
+  if (!(error instanceof InfectedError)) return;
+  logger.warn({ ...owners, found: error.found, file: intake.result() }, 'an infected file was refused');
 }
 
 function countFailure(error: unknown): void {
@@ -191,7 +222,8 @@ class Intake {
   }
 }
 
-const tooLarge = (maxBytes: number): ParleyError =>
+/** A file has, or would have, more bytes than one may have. */
+export const tooLarge = (maxBytes: number): ParleyError =>
   new ParleyError('FILE_TOO_LARGE', `A file may have ${String(maxBytes)} bytes at most.`);
 
 const notAllowed = (mimeType: string): ParleyError =>

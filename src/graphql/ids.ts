@@ -11,6 +11,7 @@ const PREFIXES = {
   RoomMember: 'member',
   Message: 'msg',
   File: 'file',
+  UploadSession: 'upload',
 } as const;
 
 export type NodeTypeName = keyof typeof PREFIXES;

@@ -1,4 +1,5 @@
 import type { Exchange } from './request-log.js';
+import { isUploadBody } from './resumable-uploads.js';
 
 /** Milliseconds for the body of anything but an upload to arrive. */
 const BODY_MS = 30_000;
@@ -25,7 +26,9 @@ function look(): void {
  */
 function limit(exchange: Exchange): void {
   const { req, res } = exchange;
-  if (req.destroyed || req.headers['content-type']?.startsWith('multipart/form-data') === true) return;
+  const isUpload =
+    req.headers['content-type']?.startsWith('multipart/form-data') === true || isUploadBody(req);
+  if (req.destroyed || isUpload) return;
   const timer = setTimeout(() => {
     // It has arrived, but nobody reads it.
     if (req.complete) return;

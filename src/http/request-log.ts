@@ -38,7 +38,7 @@ const ROUTES = new Set(['/graphql', '/livez', '/readyz']);
 
 /** What a path is counted as: one of a few, whatever clients ask for. */
 export const routeOf = (path: string): string =>
-  ROUTES.has(path) ? path : path.startsWith('/files/') ? '/files' : 'other';
+  ROUTES.has(path) ? path : (['/files', '/uploads'].find((route) => path.startsWith(`${route}/`)) ?? 'other');
 
 /** Counts a request and logs one line of it, once it is over. Those of probes are logged at the level debug. */
 export function report(logger: Logger, { req, res, requestId, parley, begun, sentBefore }: Exchange): void {

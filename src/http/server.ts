@@ -12,6 +12,7 @@ import { isEventSource } from './sse-plugin.js';
 import { answerLive, Readiness, type HealthChecks } from './health.js';
 import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
 import { Exchange, pathOf, report, routeOf } from './request-log.js';
+import type { ResumableUploads } from './resumable-uploads.js';
 import { UnderWay } from './under-way.js';
 
 /** Milliseconds for the headers of a request to arrive. */
@@ -24,6 +25,7 @@ export interface HttpDeps extends PlainJsonDeps {
   readonly graphiql: GraphiQLPage;
   /** Answers `/files/…`; false where the address is not its own. */
   readonly downloads: (req: IncomingMessage, res: ServerResponse) => boolean;
+  readonly resumable: ResumableUploads;
   readonly upgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   readonly authenticator: Authenticator;
   readonly contextParts: (
@@ -103,7 +105,7 @@ async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange):
     await readiness.answer(res, deps.isStopping());
   } else if (path === '/') {
     res.writeHead(307, { location: '/graphql' }).end();
-  } else if (!deps.downloads(req, res)) {
+  } else if (!deps.downloads(req, res) && !deps.resumable.handle(req, res)) {
     res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
   }
 }

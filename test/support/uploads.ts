@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { parseId } from '../../src/graphql/ids.js';
 import { STORE_ID_FILE } from '../../src/files/store-id.js';
 import type { Place } from './app.js';
 import type { Client } from './client.js';
@@ -136,4 +137,18 @@ export async function uploadLarge(client: Client, roomId: string, count: number,
   const outcomes = data?.uploadFiles.outcomes as { __typename: string }[] | undefined;
   if (outcomes?.length !== count || outcomes.some(({ __typename }) => __typename !== 'UploadedFile'))
     throw new Error(`not uploaded: ${body}`);
+}
+
+/** Holds a room's row, so that nothing is written in the room until it is let go. */
+export async function holdRoom(
+  place: Place,
+  roomId: string,
+): Promise<AsyncDisposable & { letGo(): Promise<void> }> {
+  const client = new pg.Client({ connectionString: place.env['DATABASE_URL'] });
+  await client.connect();
+  await client.query('begin');
+  await client.query('select from rooms where id = $1 for update', [parseId(roomId)?.id]);
+  let ended: Promise<void> | undefined;
+  const letGo = (): Promise<void> => (ended ??= client.end());
+  return { letGo, [Symbol.asyncDispose]: letGo };
 }

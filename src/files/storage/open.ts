@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import type { Config } from '../../config/config.js';
+import type { DirectStore } from './direct.js';
+import { DiskReceiver } from './disk-receiver.js';
 import { DiskStorage } from './disk.js';
+import type { Receiver } from './receiver.js';
 import type { SaidOfBytes, Storage } from './storage.js';
 
 /** Makes an address that gives the bytes under a key to whoever holds it, for some seconds, with these headers. */
@@ -9,6 +12,10 @@ export type AddressOf = (key: string, said: SaidOfBytes, seconds: number) => Pro
 /** The storage that the configuration names. */
 export interface OpenedStorage {
   readonly storage: Storage;
+  /** What takes uploads over several requests. */
+  readonly receiver: Receiver;
+  /** What lets clients send bytes to the bucket themselves; undefined for a folder. */
+  readonly direct: DirectStore | undefined;
   /** The folder that it is; undefined for a bucket. */
   readonly folder: string | undefined;
   /** Where downloads are to be sent; undefined where they come through this server. */
@@ -27,7 +34,14 @@ export async function openStorage(
 export async function openDisk({ dataDir }: Pick<Config, 'dataDir'>): Promise<OpenedStorage> {
   const folder = join(dataDir, 'files');
   const storage = await DiskStorage.open(folder);
-  return { storage, folder, addressOf: undefined, close: () => undefined };
+  return {
+    storage,
+    receiver: new DiskReceiver(folder),
+    direct: undefined,
+    folder,
+    addressOf: undefined,
+    close: () => undefined,
+  };
 }
 
 /** A bucket, whatever else is configured. */
@@ -40,6 +54,8 @@ export async function openS3(
   const storage = new S3Storage(s3, uploads.maxBytes);
   return {
     storage,
+    receiver: storage.receiver(),
+    direct: storage.direct(),
     folder: undefined,
     addressOf: s3.redirects ? (...args) => storage.address(...args) : undefined,
     close: () => {

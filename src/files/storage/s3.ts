@@ -1,5 +1,6 @@
 import {
   AbortMultipartUploadCommand,
+  CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
@@ -8,12 +9,16 @@ import {
   ListMultipartUploadsCommand,
   S3Client,
   S3ServiceException,
+  UploadPartCommand,
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Readable } from 'node:stream';
 import type { S3Place } from '../../config/config.js';
 import { ParleyError } from '../../errors.js';
+import type { DirectStore } from './direct.js';
+import type { Receiver } from './receiver.js';
+import { S3Receiver } from './s3-receiver.js';
 import { uploadObject, type ObjectName } from './s3-upload.js';
 import { assertStorageKey, isStorageKey, type ByteRange, type SaidOfBytes, type Storage } from './storage.js';
 
@@ -21,6 +26,7 @@ import { assertStorageKey, isStorageKey, type ByteRange, type SaidOfBytes, type 
 const PART_BYTES = 5 * 1024 * 1024;
 /** Parts of one object. */
 const MAX_PARTS = 10_000;
+const SPARE_PARTS = 1000;
 /** Milliseconds for a connection, and from a request to the beginning of its answer. */
 const CONNECT_MS = 5000;
 const ANSWER_MS = 60_000;
@@ -39,7 +45,7 @@ export class S3Storage implements Storage {
 
   constructor(
     private readonly place: S3Place,
-    maxBytes: number,
+    private readonly maxBytes: number,
   ) {
     this.partBytes = Math.max(PART_BYTES, Math.ceil(maxBytes / MAX_PARTS));
     this.client = new S3Client({
@@ -143,6 +149,45 @@ export class S3Storage implements Storage {
       ResponseCacheControl: said.cacheControl,
     });
     return getSignedUrl(this.client, command, { expiresIn: seconds });
+  }
+
+  /** Takes uploads over several requests into the bucket. */
+  receiver(): Receiver {
+    const { client } = this;
+    return new S3Receiver(
+      {
+        client,
+        explained,
+        nameOf: (key) => this.nameOf(key),
+        size: (key) => this.size(key),
+        read: (key) => this.read(key),
+        openUploadsOf: async (key) => {
+          const open = await this.openUploads(this.nameOf(key).Key);
+          return open.map(({ UploadId = '' }) => UploadId);
+        },
+      },
+      // Numbers are lost where processes die.
+      Math.max(PART_BYTES, Math.ceil(this.maxBytes / (MAX_PARTS - SPARE_PARTS))),
+    );
+  }
+
+  /** Lets clients send parts to the bucket themselves. */
+  direct(): DirectStore {
+    const { client } = this;
+    return {
+      open: async (key) => {
+        const command = new CreateMultipartUploadCommand(this.nameOf(key));
+        const { UploadId = '' } = await client.send(command).catch(explain);
+        return UploadId;
+      },
+      partAddress: (key, UploadId, { number, size }, seconds) => {
+        const part = { UploadId, PartNumber: number, ContentLength: size };
+        const command = new UploadPartCommand({ ...this.nameOf(key), ...part });
+        // Or the address would take more bytes than it is for.
+        const signableHeaders = new Set(['host', 'content-length']);
+        return getSignedUrl(client, command, { expiresIn: seconds, signableHeaders });
+      },
+    };
   }
 
   close(): void {

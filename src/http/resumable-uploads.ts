@@ -1,0 +1,272 @@
+import { Server, type Lock } from '@tus/server';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isOutage } from '../db/outage.js';
+import { ParleyError, type ErrorCode } from '../errors.js';
+import { CHECKSUM_ALGORITHMS, UploadChecksum } from '../files/resumable/upload-checksum.js';
+import { LockTimeoutError, type UploadLock, type UploadLocks } from '../files/resumable/upload-locks.js';
+import { SaidError, UploadStore, type StoreDeps } from '../files/resumable/upload-store.js';
+import type { UploadTokens } from '../files/resumable/upload-tokens.js';
+import { parseId } from '../graphql/ids.js';
+import type { Logger } from '../observability/logger.js';
+import { discardRest } from './multipart-rest.js';
+import { pathOf } from './request-log.js';
+
+export interface ResumableDeps extends StoreDeps {
+  readonly locks: UploadLocks;
+  readonly tokens: UploadTokens;
+  /** Bytes of the largest file. */
+  readonly maxBytes: number;
+  /** Pages of which other sites may send; `*` for any. */
+  readonly corsOrigins: readonly string[];
+  readonly logger: Logger;
+}
+
+const PATH = '/uploads';
+const VERSION = '1.0.0';
+const METHODS = ['OPTIONS', 'HEAD', 'PATCH', 'DELETE'];
+/** Milliseconds without a byte after which a request is taken for dead. */
+const IDLE_MS = 120_000;
+/** Milliseconds that a request which is to let go may still write what it has. */
+const LET_GO_MS = 500;
+
+/** Whether it is the body of a resumable upload, which may take as long as it likes while its bytes flow. */
+export const isUploadBody = (req: IncomingMessage): boolean =>
+  req.url?.startsWith(`${PATH}/`) === true &&
+  req.headers['content-type'] === 'application/offset+octet-stream';
+
+/** Answers `/uploads/…`. */
+export interface ResumableUploads {
+  /** False at once where the address is not its own. */
+  handle(req: IncomingMessage, res: ServerResponse): boolean;
+  /** Resolves when nothing is being written any more. */
+  idle(): Promise<void>;
+}
+
+/**
+ * Uploads over several requests by tus 1.0 (https://tus.io/protocols/resumable-upload), which @tus/server speaks. Each request bears the token of its
+ * upload. Uploads are made by the mutation createUpload alone, so POST is refused.
+ */
+export function createResumableUploads(deps: ResumableDeps): ResumableUploads {
+  const underWay = new Set<Promise<void>>();
+  return {
+    handle: (req, res) => {
+      const path = pathOf(req);
+      if (path !== PATH && !path.startsWith(`${PATH}/`)) return false;
+      const answering = answer(deps, req, res, path)
+        .catch((err: unknown) => {
+          deps.logger.error({ err }, 'a request of a resumable upload failed');
+          res.destroy();
+        })
+        .finally(() => underWay.delete(answering));
+      underWay.add(answering);
+      return true;
+    },
+    idle: async () => {
+      await Promise.all(underWay);
+    },
+  };
+}
+
+async function answer(
+  deps: ResumableDeps,
+  req: IncomingMessage,
+  res: ServerResponse,
+  path: string,
+): Promise<void> {
+  const method = methodOf(req);
+  const said = refusalOf(req, method) ?? (await byTus(deps, { req, res }, path, method));
+  if (res.destroyed) return;
+  const { headers } = said;
+  headers.set('Tus-Resumable', VERSION);
+  headers.set('Cache-Control', 'no-store');
+  headers.append('Vary', 'Origin');
+  if (method === 'OPTIONS') {
+    headers.set('Access-Control-Allow-Methods', METHODS.join(', '));
+    headers.set('Tus-Checksum-Algorithm', CHECKSUM_ALGORITHMS.join(','));
+  }
+  if (said.status === 401) headers.set('WWW-Authenticate', 'Bearer');
+  const body = Buffer.from(await said.arrayBuffer());
+  if (body.length > 0) headers.set('Content-Type', body[0] === 0x7b ? 'application/json' : 'text/plain');
+  if (said.status !== 204) headers.set('Content-Length', String(body.length));
+  discardRest(req, res);
+  res.writeHead(said.status, [...headers].flat());
+  res.end(method === 'HEAD' ? undefined : body);
+}
+
+/** Clients that can send nothing but POST say by this header what they mean. */
+function methodOf({ method = '', headers }: IncomingMessage): string {
+  const meant = headers['x-http-method-override'];
+  return method === 'POST' && typeof meant === 'string' ? meant.toUpperCase() : method;
+}
+
+/** What the library would answer otherwise than the protocol or this server has it. */
+function refusalOf({ headers }: IncomingMessage, method: string): Response | undefined {
+  if (!METHODS.includes(method)) {
+    const answer = refused(
+      405,
+      'BAD_REQUEST',
+      'Uploads are made by the mutation createUpload, and sent here by PATCH.',
+    );
+    answer.headers.set('Allow', METHODS.join(', '));
+    return answer;
+  }
+  if (method !== 'OPTIONS' && headers['tus-resumable'] !== VERSION) {
+    const answer = refused(412, 'BAD_REQUEST', `Tus-Resumable takes ${VERSION}.`);
+    answer.headers.set('Tus-Version', VERSION);
+    return answer;
+  }
+  return undefined;
+}
+
+async function byTus(
+  deps: ResumableDeps,
+  { req, res }: { readonly req: IncomingMessage; readonly res: ServerResponse },
+  path: string,
+  method: string,
+): Promise<Response> {
+  const header = req.headers['upload-checksum'];
+  const checksum = typeof header === 'string' ? UploadChecksum.parse(header) : undefined;
+  if (header !== undefined && checksum === undefined)
+    return refused(
+      400,
+      'BAD_REQUEST',
+      `Upload-Checksum takes one of ${CHECKSUM_ALGORITHMS.join(', ')}, and Base64.`,
+    );
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
+  const lock = new RequestLock(deps.locks, gone.signal);
+  const store = new UploadStore(deps, () => lock.held, checksum);
+  lock.waitsFor(store);
+  const server = new Server({
+    path: PATH,
+    datastore: store,
+    locker: { newLock: (id) => lock.of(id) },
+    lockDrainTimeout: LET_GO_MS,
+    maxSize: deps.maxBytes,
+    allowedOrigins: (origin) => deps.corsOrigins.includes('*') || deps.corsOrigins.includes(origin),
+    allowedHeaders: ['Upload-Checksum'],
+    exposedHeaders: ['Upload-Expires', 'Tus-Checksum-Algorithm', 'X-Request-Id'],
+    getFileIdFromRequest: ({ url }) => idOf(new URL(url).pathname),
+    onIncomingRequest: (request, id) => {
+      admit(deps.tokens, request.headers.get('authorization'), id);
+      return Promise.resolve();
+    },
+    onResponseError: (_request, error) => saidOf(deps.logger, error),
+  });
+  if (method === 'PATCH') req.setTimeout(IDLE_MS);
+  return server.handleWeb(
+    new Request(`http://localhost${path}`, {
+      method,
+      headers: req.headersDistinct as Record<string, string[]> as never,
+      ...(method === 'PATCH' && { body: bodyOf(req), duplex: 'half' }),
+    }),
+  );
+}
+
+/** The UUID of the upload that a path names. */
+function idOf(path: string): string | undefined {
+  const parsed = parseId(path.slice(PATH.length + 1));
+  return parsed?.type === 'UploadSession' ? parsed.id : undefined;
+}
+
+/** Throws what the client is told unless it brings the token of the upload. */
+function admit(tokens: UploadTokens, header: string | null, id: string): void {
+  const [, token] = /^Bearer +(\S+)$/i.exec(header ?? '') ?? [];
+  const named = token === undefined ? undefined : tokens.verify(token);
+  if (named === undefined) {
+    throw new SaidError(
+      said(
+        401,
+        'UNAUTHENTICATED',
+        'Send the token of the upload as `Authorization: Bearer …`; a fresh one comes with the upload.',
+      ),
+    );
+  }
+  if (named !== id) throw new SaidError(said(403, 'FORBIDDEN', 'This token is for another upload.'));
+}
+
+/** The body as it is asked for, and not a byte before: what is refused is not read. */
+function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
+  const chunks = req.iterator({ destroyOnReturn: false });
+  return new ReadableStream<Uint8Array>(
+    {
+      pull: async (controller) => {
+        const { done, value } = (await chunks.next()) as IteratorResult<Buffer, undefined>;
+        if (done === true) controller.close();
+        else controller.enqueue(value);
+      },
+      cancel: () => void chunks.return?.().catch(() => undefined),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+/** The lock of one request, as the library takes and returns it. */
+class RequestLock {
+  private lock: UploadLock | undefined;
+  private store: UploadStore | undefined;
+
+  /** `gone`: aborted when nobody waits for the answer any more. */
+  constructor(
+    private readonly locks: UploadLocks,
+    private readonly gone: AbortSignal,
+  ) {}
+
+  /** It is returned only once this one writes no more. */
+  waitsFor(store: UploadStore): void {
+    this.store = store;
+  }
+
+  get held(): UploadLock {
+    if (this.lock === undefined) throw new Error('an upload is written without its lock');
+    return this.lock;
+  }
+
+  of(id: string): Lock {
+    return {
+      lock: async (signal, letGo) => {
+        const either = AbortSignal.any([signal, this.gone]);
+        this.lock = await this.locks.acquire(id, () => void letGo(), either);
+      },
+      unlock: async () => {
+        await this.store?.settled();
+        // Where this fails, it runs out.
+        await this.lock?.release().catch(() => undefined);
+      },
+    };
+  }
+}
+
+interface Said {
+  readonly status_code: number;
+  readonly body: string;
+}
+
+const said = (status_code: number, code: ErrorCode, message: string): Said => ({
+  status_code,
+  body: `${JSON.stringify({ code, message })}\n`,
+});
+
+const refused = (status: number, code: ErrorCode, message: string): Response =>
+  new Response(said(status, code, message).body, { status });
+
+const STATUS: Partial<Record<ErrorCode, number>> = {
+  NOT_FOUND: 404,
+  UPLOAD_INCOMPLETE: 409,
+  UNAVAILABLE: 503,
+};
+
+/** What a client is told of an error. */
+function saidOf(logger: Logger, error: unknown): Said {
+  if (error instanceof LockTimeoutError) return said(423, error.code, error.message);
+  if (error instanceof ParleyError) return said(STATUS[error.code] ?? 400, error.code, error.message);
+  if (isOutage(error)) return said(503, 'UNAVAILABLE', 'This cannot be stored now: try again later.');
+  if (isSaid(error)) return error;
+  if (error instanceof Error && error.name === 'AbortError')
+    return said(400, 'UPLOAD_INCOMPLETE', 'The request broke off.');
+  logger.error({ err: error }, 'a resumable upload failed');
+  return said(500, 'INTERNAL_SERVER_ERROR', 'This is a defect of the server.');
+}
+
+const isSaid = (error: unknown): error is Said =>
+  typeof error === 'object' && error !== null && 'status_code' in error && 'body' in error;

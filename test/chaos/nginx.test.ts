@@ -10,6 +10,7 @@ import { eventually, within } from '../support/deadline.js';
 import { EventStream } from '../support/event-stream.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import { ServerProcess } from '../support/process.js';
+import { at, createUpload, ended, hang, picture, sendByTus, sha256, uploadOf } from '../support/resumable.js';
 import { isMissing, services, startNginx, type Nginx } from '../support/services.js';
 import { keptSoon, multipart, namesStored, oneFile, PNG, uploadLarge } from '../support/uploads.js';
 import { startCluster } from './cluster.js';
@@ -120,6 +121,25 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
     expect(nginxGrown).toBeLessThan(8 * MIB);
     expect([...written]).toEqual([]);
   }, 240_000);
+
+  test('an upload over several requests goes on at either process, unbuffered', async () => {
+    const room = await ada.createRoom();
+    const bytes = picture(24 * MIB);
+    const upload = await createUpload(ada, room, bytes.length);
+    const url = at(nginx.url, upload);
+    const { token } = upload['token'];
+    const hanging = hang(url, token, bytes.subarray(0, 10 * MIB), bytes.length);
+    // What nginx has not kept for itself.
+    await eventually(
+      20_000,
+      'it is being stored',
+      async () => Number((await uploadOf(ada, upload['id']))?.['offset']) > 0,
+    );
+    await sendByTus(bytes, url, token, { chunkSize: 5 * MIB });
+    await hanging.over;
+    expect((await ended(ada, upload['id']))['file']).toMatchObject({ sha256: sha256(bytes) });
+    expect(await nginx.temporaryFiles()).toEqual([]);
+  });
 
   test('an upload that a client breaks off reaches a server as such, which keeps nothing of it', async () => {
     const room = await ada.createRoom();

@@ -60,153 +60,157 @@ async function check(place: Place): Promise<string[]> {
   return lines;
 }
 
-describe.each(kinds)('Files of one content on $backend, in $store', ({ backend, store }) => {
-  let place: Place;
-  let apps: App[];
-  /** One user, at one server after the other, as far as there may be several. */
-  let clients: Client[];
-  let ada: Client;
-  let roomId: string;
-  /** Files that are there, by content. */
-  let files = 0;
-  let contents = 0;
+describe.each(kinds)(
+  'Files of one content on $backend, in $store',
+  { timeout: 120_000 },
+  ({ backend, store }) => {
+    let place: Place;
+    let apps: App[];
+    /** One user, at one server after the other, as far as there may be several. */
+    let clients: Client[];
+    let ada: Client;
+    let roomId: string;
+    /** Files that are there, by content. */
+    let files = 0;
+    let contents = 0;
 
-  beforeAll(async () => {
-    place = await makePlace(backend, store);
-    apps = [await startOn(place)];
-    if (backend === 'postgres') apps.push(await startOn(place));
-    ada = await signUp(apps[0]!.url);
-    clients = apps.map(({ url }) => new Client(url, ada.token, ada.userId));
-    roomId = await ada.createRoom();
-  });
-  afterAll(async () => {
-    for (const app of apps) await app[Symbol.asyncDispose]();
-    try {
-      expect(await check(place)).toEqual([`${files} files, ${contents} contents: 0 broken; 0 orphans`]);
-    } finally {
-      await place[Symbol.asyncDispose]();
-    }
-  });
-
-  /** Resolves once storage holds each content that there is once, and nothing else. */
-  const tidy = async (): Promise<void> => {
-    await eventually(20_000, `${contents} contents are stored`, async () => {
-      const names = await namesStored(place);
-      if (names.length !== contents) throw new Error(`${names.length} are stored`);
-      return true;
+    beforeAll(async () => {
+      place = await makePlace(backend, store);
+      apps = [await startOn(place)];
+      if (backend === 'postgres') apps.push(await startOn(place));
+      ada = await signUp(apps[0]!.url);
+      clients = apps.map(({ url }) => new Client(url, ada.token, ada.userId));
+      roomId = await ada.createRoom();
     });
-    if (backend !== 'postgres') return;
-    expect(await check(place)).toEqual([`${files} files, ${contents} contents: 0 broken; 0 orphans`]);
-  };
-
-  test('are stored once, and each is there until it is deleted, the bytes as long as one is', async () => {
-    const bytes = picture();
-    const other = await ada.createRoom('PRIVATE');
-    const [first, second] = [await upload(ada, roomId, bytes), await upload(ada, other, bytes)];
-    files += 2;
-    contents += 1;
-    await tidy();
-    await expectBytes(first, bytes);
-    await expectBytes(second, bytes);
-
-    await remove(ada, first);
-    files -= 1;
-    await tidy();
-    expect((await fetch(first.url)).status).toBe(410);
-    await expectBytes(second, bytes);
-
-    await remove(ada, second);
-    files -= 1;
-    contents -= 1;
-    await tidy();
-    expect((await fetch(second.url)).status).toBe(410);
-  });
-
-  test('that were all deleted are stored anew, under another key', async () => {
-    const bytes = picture();
-    const before = await namesStored(place);
-    const first = await upload(ada, roomId, bytes);
-    const old = (await namesStored(place)).find((name) => !before.includes(name));
-    await remove(ada, first);
-    const second = await upload(ada, roomId, bytes);
-    files += 1;
-    contents += 1;
-    await tidy();
-    expect(await namesStored(place)).not.toContain(old);
-    await expectBytes(second, bytes);
-  });
-
-  test('a repeated call with its key stores nothing, shared or not', async () => {
-    const bytes = picture();
-    const [first, again] = [
-      await upload(ada, roomId, bytes, { idempotencyKey: 'once' }),
-      await upload(ada, roomId, bytes, { idempotencyKey: 'once' }),
-    ];
-    expect(again.id).toBe(first.id);
-    const shared = await upload(ada, roomId, bytes, { idempotencyKey: 'shared' });
-    expect((await upload(ada, roomId, bytes, { idempotencyKey: 'shared' })).id).toBe(shared.id);
-    files += 2;
-    contents += 1;
-    await tidy();
-  });
-
-  test('that come at once are stored once', async () => {
-    const bytes = picture(300_000);
-    const rooms = await Promise.all([1, 2, 3, 4].map(() => ada.createRoom()));
-    const uploaded = await Promise.all(
-      Array.from({ length: 20 }, (_, i) => upload(clients[i % clients.length]!, rooms[i % 4]!, bytes)),
-    );
-    files += 20;
-    contents += 1;
-    await tidy();
-    for (const file of uploaded) await expectBytes(file, bytes);
-
-    await Promise.all(uploaded.map((file, i) => remove(clients[i % clients.length]!, file)));
-    files -= 20;
-    contents -= 1;
-    await tidy();
-  });
-
-  test('a new one is whole, however it meets the deletion of the last one before it', async () => {
-    const bytes = picture();
-    const other = await ada.createRoom();
-    let last = await upload(ada, roomId, bytes);
-    contents += 1;
-    files += 1;
-    for (let round = 0; round < 15; round += 1) {
-      const [mine, theirs] = [clients[round % clients.length]!, clients.at(-1)!];
-      const [next] = await Promise.all([
-        pause(randomInt(15)).then(() => upload(mine, round % 2 === 0 ? other : roomId, bytes)),
-        pause(randomInt(25)).then(() => remove(theirs, last)),
-      ]);
-      await expectBytes(next, bytes);
-      last = next;
-    }
-    await tidy();
-    await expectBytes(last, bytes);
-  });
-
-  test.runIf(store === 'disk')(
-    'whose bytes were lost are made whole by the next upload of them',
-    async () => {
-      const pathOf = (name: string): string => join(place.dataDir, 'files', name.slice(0, 2), name);
-      for (const harm of [rm, (path: string) => truncate(path, 10)]) {
-        const bytes = picture();
-        const before = await namesStored(place);
-        const first = await upload(ada, roomId, bytes);
-        const name = (await namesStored(place)).find((stored) => !before.includes(stored))!;
-        await harm(pathOf(name));
-        const second = await upload(ada, roomId, bytes);
-        files += 2;
-        contents += 1;
-        await expectBytes(second, bytes);
-        await expectBytes(first, bytes);
-        await tidy();
-        expect(await namesStored(place)).not.toContain(name);
+    afterAll(async () => {
+      for (const app of apps) await app[Symbol.asyncDispose]();
+      try {
+        expect(await check(place)).toEqual([`${files} files, ${contents} contents: 0 broken; 0 orphans`]);
+      } finally {
+        await place[Symbol.asyncDispose]();
       }
-    },
-  );
-});
+    });
+
+    /** Resolves once storage holds each content that there is once, and nothing else. */
+    const tidy = async (): Promise<void> => {
+      await eventually(20_000, `${contents} contents are stored`, async () => {
+        const names = await namesStored(place);
+        if (names.length !== contents) throw new Error(`${names.length} are stored`);
+        return true;
+      });
+      if (backend !== 'postgres') return;
+      expect(await check(place)).toEqual([`${files} files, ${contents} contents: 0 broken; 0 orphans`]);
+    };
+
+    test('are stored once, and each is there until it is deleted, the bytes as long as one is', async () => {
+      const bytes = picture();
+      const other = await ada.createRoom('PRIVATE');
+      const [first, second] = [await upload(ada, roomId, bytes), await upload(ada, other, bytes)];
+      files += 2;
+      contents += 1;
+      await tidy();
+      await expectBytes(first, bytes);
+      await expectBytes(second, bytes);
+
+      await remove(ada, first);
+      files -= 1;
+      await tidy();
+      expect((await fetch(first.url)).status).toBe(410);
+      await expectBytes(second, bytes);
+
+      await remove(ada, second);
+      files -= 1;
+      contents -= 1;
+      await tidy();
+      expect((await fetch(second.url)).status).toBe(410);
+    });
+
+    test('that were all deleted are stored anew, under another key', async () => {
+      const bytes = picture();
+      const before = await namesStored(place);
+      const first = await upload(ada, roomId, bytes);
+      const old = (await namesStored(place)).find((name) => !before.includes(name));
+      await remove(ada, first);
+      const second = await upload(ada, roomId, bytes);
+      files += 1;
+      contents += 1;
+      await tidy();
+      expect(await namesStored(place)).not.toContain(old);
+      await expectBytes(second, bytes);
+    });
+
+    test('a repeated call with its key stores nothing, shared or not', async () => {
+      const bytes = picture();
+      const [first, again] = [
+        await upload(ada, roomId, bytes, { idempotencyKey: 'once' }),
+        await upload(ada, roomId, bytes, { idempotencyKey: 'once' }),
+      ];
+      expect(again.id).toBe(first.id);
+      const shared = await upload(ada, roomId, bytes, { idempotencyKey: 'shared' });
+      expect((await upload(ada, roomId, bytes, { idempotencyKey: 'shared' })).id).toBe(shared.id);
+      files += 2;
+      contents += 1;
+      await tidy();
+    });
+
+    test('that come at once are stored once', async () => {
+      const bytes = picture(300_000);
+      const rooms = await Promise.all([1, 2, 3, 4].map(() => ada.createRoom()));
+      const uploaded = await Promise.all(
+        Array.from({ length: 20 }, (_, i) => upload(clients[i % clients.length]!, rooms[i % 4]!, bytes)),
+      );
+      files += 20;
+      contents += 1;
+      await tidy();
+      for (const file of uploaded) await expectBytes(file, bytes);
+
+      await Promise.all(uploaded.map((file, i) => remove(clients[i % clients.length]!, file)));
+      files -= 20;
+      contents -= 1;
+      await tidy();
+    });
+
+    test('a new one is whole, however it meets the deletion of the last one before it', async () => {
+      const bytes = picture();
+      const other = await ada.createRoom();
+      let last = await upload(ada, roomId, bytes);
+      contents += 1;
+      files += 1;
+      for (let round = 0; round < 15; round += 1) {
+        const [mine, theirs] = [clients[round % clients.length]!, clients.at(-1)!];
+        const [next] = await Promise.all([
+          pause(randomInt(15)).then(() => upload(mine, round % 2 === 0 ? other : roomId, bytes)),
+          pause(randomInt(25)).then(() => remove(theirs, last)),
+        ]);
+        await expectBytes(next, bytes);
+        last = next;
+      }
+      await tidy();
+      await expectBytes(last, bytes);
+    });
+
+    test.runIf(store === 'disk')(
+      'whose bytes were lost are made whole by the next upload of them',
+      async () => {
+        const pathOf = (name: string): string => join(place.dataDir, 'files', name.slice(0, 2), name);
+        for (const harm of [rm, (path: string) => truncate(path, 10)]) {
+          const bytes = picture();
+          const before = await namesStored(place);
+          const first = await upload(ada, roomId, bytes);
+          const name = (await namesStored(place)).find((stored) => !before.includes(stored))!;
+          await harm(pathOf(name));
+          const second = await upload(ada, roomId, bytes);
+          files += 2;
+          contents += 1;
+          await expectBytes(second, bytes);
+          await expectBytes(first, bytes);
+          await tidy();
+          expect(await namesStored(place)).not.toContain(name);
+        }
+      },
+    );
+  },
+);
 
 describe.skipIf(isMissing(services.postgres)).each(stores)(
   'A server that dies, with its bytes in %s',

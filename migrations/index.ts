@@ -8,8 +8,8 @@ import * as jobs from './0006_jobs.js';
 import * as blobs from './0007_blobs.js';
 import * as uploadSessions from './0008_upload_sessions.js';
 import * as fileLists from './0009_file_lists.js';
-import * as previews from './0011_previews.js';
-import * as storageUse from './0012_storage_use.js';
+import * as previews from './0010_previews.js';
+import * as storageUse from './0011_storage_use.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
 export const migrations: Record<string, Migration> = {
@@ -22,6 +22,6 @@ export const migrations: Record<string, Migration> = {
   '0007_blobs': blobs,
   '0008_upload_sessions': uploadSessions,
   '0009_file_lists': fileLists,
-  '0011_previews': previews,
-  '0012_storage_use': storageUse,
+  '0010_previews': previews,
+  '0011_storage_use': storageUse,
 };

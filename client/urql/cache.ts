@@ -47,6 +47,10 @@ export const keys: KeyingConfig = {
   Audio: embedded,
   Pdf: embedded,
 
+  StorageUse: embedded,
+  UploadToken: embedded,
+  UploadPart: embedded,
+
   Session: embedded,
   SignOutPayload: embedded,
   RenewConnectionPayload: embedded,
@@ -64,6 +68,10 @@ export const keys: KeyingConfig = {
   UploadFilesPayload: embedded,
   UploadedFile: embedded,
   RejectedFile: embedded,
+  CreateUploadPayload: embedded,
+  CreateDirectUploadPayload: embedded,
+  CompleteDirectUploadPayload: embedded,
+  CancelUploadPayload: embedded,
   DeleteFilePayload: embedded,
 };
 

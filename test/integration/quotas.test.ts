@@ -114,7 +114,7 @@ describe.each(backends)('On %s, files are counted', (backend) => {
       await bob.run(REMOVE, { id: gone });
       const before = await used(bob, roomId);
       const db = connectPostgres({ databasePoolSize: 2 }, place.env['DATABASE_URL']!, createLogger('silent'));
-      const { up, down } = migrations['0012_storage_use']!;
+      const { up, down } = migrations['0011_storage_use']!;
       await down!(db);
       await up(db);
       await db.destroy();

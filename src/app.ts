@@ -18,18 +18,8 @@ import { openDatabase } from './db/open.js';
 import { StartError } from './errors.js';
 import { MemoryBus } from './events/bus-memory.js';
 import { RoomFeeds } from './events/room-feeds.js';
-import { Clamd } from './files/clamd.js';
 import { createDownloads } from './files/downloads.js';
-import { FilesService } from './files/files.service.js';
-import { LeaseSweeper } from './files/lease-sweeper.js';
-import { FileLinks } from './files/links.js';
-import { openPreviews } from './files/processing/previews.js';
-import { uploadJob } from './files/resumable/upload-job.js';
-import { UploadLocks } from './files/resumable/upload-locks.js';
-import { UploadSessions } from './files/resumable/upload-sessions.js';
-import { UploadTokens } from './files/resumable/upload-tokens.js';
-import { matchStore } from './files/store-id.js';
-import { openStorage } from './files/storage/open.js';
+import { openFiles } from './files/open-files.js';
 import type { ContextParts, Services } from './graphql/context.js';
 import { Executions } from './graphql/executions.js';
 import { limits } from './graphql/limits.js';
@@ -45,7 +35,6 @@ import { createResumableUploads } from './http/resumable-uploads.js';
 import { createHttpServer } from './http/server.js';
 import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
-import { JobRunner } from './jobs/job-runner.js';
 import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
@@ -142,24 +131,6 @@ async function start(
   const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
-  const { storage, receiver, direct, folder, addressOf, close: closeStorage } = await openStorage(config);
-  closers.push(closeStorage);
-  if (folder !== undefined) await matchStore(db, storage, folder);
-  const sweeper = new LeaseSweeper({ db, storage, logger });
-  sweeper.start();
-  closers.push(() => sweeper.stop());
-
-  const previews = openPreviews({
-    db,
-    bus,
-    storage,
-    sweeper,
-    logger,
-    dataDir: config.dataDir,
-    previews: config.previews,
-  });
-  closers.push(() => previews.close());
-
   const tokens = new Tokens(secret);
   const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
   const authenticator = new Authenticator(tokens, provider);
@@ -167,68 +138,20 @@ async function start(
   void preparePasswords();
 
   let url = '';
-  const links = new FileLinks(secret, () => config.publicUrl ?? url);
   const accounts = new AccountsService({ db, bus, tokens, redis: redis?.link.commands, config });
   const rooms = new RoomsService({ db, bus, feeds });
-  const scanner = config.scanner && new Clamd(config.scanner);
-  const files = new FilesService({
-    db,
-    bus,
-    storage,
-    scanner,
-    sweeper,
-    links,
-    logger,
-    limits: config.uploads,
-    quotas: config.quotas,
-    wakeJobs: () => jobs.wake(),
-    showsPreviews: config.previews.on,
-  });
-  const jobs = new JobRunner({ db, logger }, [
-    ...previews.jobs,
-    uploadJob({
-      db,
-      storage,
-      receiver,
-      scanner,
-      sweeper,
-      logger,
-      limits: config.uploads,
-      uploads: files.uploads,
-    }),
-  ]);
-  closers.push(() => jobs.stop());
-  const locks = new UploadLocks({ db, logger });
-  closers.push(() => locks.stop());
-  const uploadTokens = new UploadTokens(secret);
-  const resumable = createResumableUploads({
-    db,
-    receiver,
-    locks,
-    tokens: uploadTokens,
-    maxBytes: config.uploads.maxBytes,
-    corsOrigins: config.corsOrigins,
-    completed: () => jobs.wake(),
-    discarded: () => sweeper.sweepSoon(),
-    logger,
-  });
+  const publicUrl = (): string => config.publicUrl ?? url;
+  const { files, uploadSessions, jobs, ...shared } = await openFiles(
+    { config, db, bus, logger, secret, publicUrl },
+    closers,
+  );
+  const resumable = createResumableUploads({ ...shared.resumable, corsOrigins: config.corsOrigins });
   closers.push(() => resumable.idle());
   const services = tracedEach({
     accounts,
     rooms,
     files,
-    uploadSessions: new UploadSessions({
-      db,
-      locks,
-      sweeper,
-      uploads: files.uploads,
-      direct,
-      completed: () => jobs.wake(),
-      tokens: uploadTokens,
-      limits: config.uploads,
-      quotas: config.quotas,
-      publicUrl: () => config.publicUrl ?? url,
-    }),
+    uploadSessions,
     messages: new MessagesService({ db, bus, feeds }),
     typing: new TypingService({ db, bus, feeds }),
   });
@@ -282,14 +205,7 @@ async function start(
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
     graphiql: createGraphiQLPage(),
-    downloads: createDownloads({
-      links,
-      storage,
-      addressOf,
-      logger,
-      findFile: (id) => files.stored(id),
-      variants: previews.variants,
-    }),
+    downloads: createDownloads(shared.downloads),
     resumable,
     upgrade: (req, socket, head) => {
       sockets.upgrade(req, socket, head);
@@ -300,10 +216,9 @@ async function start(
     health: {
       database: () => database.ping(),
       bus: () => bus.ping(),
-      storage: () => storage.check(),
-      ...(scanner && { scanner: () => scanner.ping() }),
+      ...shared.health,
     },
-    optional: previews.state,
+    optional: shared.optional,
     isStopping: () => stopping,
     logger,
   });

@@ -1,0 +1,143 @@
+import type { Config } from '../config/config.js';
+import type { Database } from '../db/database.js';
+import type { Bus } from '../events/bus.js';
+import { JobRunner } from '../jobs/job-runner.js';
+import type { Logger } from '../observability/logger.js';
+import { Clamd } from './clamd.js';
+import type { DownloadDeps } from './downloads.js';
+import { FilesService } from './files.service.js';
+import { LeaseSweeper } from './lease-sweeper.js';
+import { FileLinks } from './links.js';
+import { openPreviews, type Previews } from './processing/previews.js';
+import { uploadJob } from './resumable/upload-job.js';
+import { UploadLocks } from './resumable/upload-locks.js';
+import { UploadSessions } from './resumable/upload-sessions.js';
+import type { StoreDeps } from './resumable/upload-store.js';
+import { UploadTokens } from './resumable/upload-tokens.js';
+import { matchStore } from './store-id.js';
+import { openStorage } from './storage/open.js';
+
+export interface FilesPlace {
+  readonly config: Config;
+  readonly db: Database;
+  readonly bus: Bus;
+  readonly logger: Logger;
+  /** Signs links, and the tokens of uploads. */
+  readonly secret: string;
+  /** What addresses begin with. */
+  readonly publicUrl: () => string;
+}
+
+/** What the rest of the server needs of files. */
+export interface OpenFiles {
+  readonly files: FilesService;
+  readonly uploadSessions: UploadSessions;
+  /** To be started once the server listens: what it does is told by addresses. */
+  readonly jobs: JobRunner;
+  readonly downloads: DownloadDeps;
+  readonly resumable: StoreDeps & {
+    readonly locks: UploadLocks;
+    readonly tokens: UploadTokens;
+    readonly maxBytes: number;
+    readonly logger: Logger;
+  };
+  /** What `/readyz` asks, by name. */
+  readonly health: Readonly<Record<string, () => Promise<void>>>;
+  /** What files may do without, and whether it is there. */
+  readonly optional: Previews['state'];
+}
+
+/**
+ * Puts the parts of files together: where their bytes lie, how they come, go and are served, and the jobs that are done to them. `closers` are to be
+ * called in the reverse order. Throws StartError for a folder of another database.
+ */
+export async function openFiles(
+  { config, db, bus, logger, secret, publicUrl }: FilesPlace,
+  closers: (() => unknown)[],
+): Promise<OpenFiles> {
+  const { uploads: limits, quotas } = config;
+  const { storage, receiver, direct, folder, addressOf, close } = await openStorage(config);
+  closers.push(close);
+  if (folder !== undefined) await matchStore(db, storage, folder);
+  const sweeper = new LeaseSweeper({ db, storage, logger });
+  sweeper.start();
+  closers.push(() => sweeper.stop());
+
+  const previews = openPreviews({
+    db,
+    bus,
+    storage,
+    sweeper,
+    logger,
+    dataDir: config.dataDir,
+    previews: config.previews,
+  });
+  closers.push(() => previews.close());
+
+  const links = new FileLinks(secret, publicUrl);
+  const scanner = config.scanner && new Clamd(config.scanner);
+  const wakeJobs = (): void => jobs.wake();
+  const files = new FilesService({
+    db,
+    bus,
+    storage,
+    scanner,
+    sweeper,
+    links,
+    logger,
+    limits,
+    quotas,
+    wakeJobs,
+    showsPreviews: config.previews.on,
+  });
+  const { uploads } = files;
+  const jobs = new JobRunner({ db, logger }, [
+    ...previews.jobs,
+    uploadJob({ db, storage, receiver, scanner, sweeper, logger, limits, uploads }),
+  ]);
+  closers.push(() => jobs.stop());
+
+  const locks = new UploadLocks({ db, logger });
+  closers.push(() => locks.stop());
+  const tokens = new UploadTokens(secret);
+  const completed = wakeJobs;
+  return {
+    files,
+    uploadSessions: new UploadSessions({
+      db,
+      locks,
+      sweeper,
+      uploads,
+      direct,
+      completed,
+      tokens,
+      limits,
+      quotas,
+      publicUrl,
+    }),
+    jobs,
+    downloads: {
+      links,
+      storage,
+      addressOf,
+      logger,
+      findFile: (id) => files.stored(id),
+      variants: previews.variants,
+    },
+    resumable: {
+      db,
+      receiver,
+      locks,
+      tokens,
+      completed,
+      logger,
+      maxBytes: limits.maxBytes,
+      discarded: () => sweeper.sweepSoon(),
+    },
+    health: {
+      storage: () => storage.check(),
+      ...(scanner && { scanner: () => scanner.ping() }),
+    },
+    optional: previews.state,
+  };
+}

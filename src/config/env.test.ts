@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ConfigError, readConfig, schema } from './env.js';
+import { ConfigError, readConfig } from './env.js';
+import { schema } from './variables.js';
 
 const refusal = (env: Record<string, string>): string => {
   try {

@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { readConfig, schema } from '../../src/config/env.js';
+import { readConfig } from '../../src/config/env.js';
+import { schema } from '../../src/config/variables.js';
 
 /** What the file uses of https://github.com/compose-spec/compose-spec, and nothing else. */
 interface Service {

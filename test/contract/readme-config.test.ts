@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { schema } from '../../src/config/env.js';
+import { schema } from '../../src/config/variables.js';
 import { limits } from '../../src/graphql/limits.js';
 
 const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');

@@ -26,6 +26,9 @@ Query.roomBySlug                          public   null             data        
 Query.roomBySlug                          private  null             null        data        data        data
 Query.filePage                            public   null             null        data        data        data
 Query.filePage                            private  null             null        data        data        data
+Query.files                               -        null             data        data        data        data
+Query.upload                              public   null             null        data        null        null
+Query.upload                              private  null             null        data        null        null
 
 Query.node (User)                         -        null             data        data        data        data
 Query.node (Viewer, own)                  -        null             data        data        data        data
@@ -38,18 +41,20 @@ Query.node (Message)                      public   null             null        
 Query.node (Message)                      private  null             null        data        data        data
 Query.node (File)                         public   null             null        data        data        data
 Query.node (File)                         private  null             null        data        data        data
+Query.node (UploadSession)                public   null             null        data        null        null
+Query.node (UploadSession)                private  null             null        data        null        null
 Query.node (nothing)                      -        null             null        null        null        null
 
 User: id handle name createdAt            -        hidden           data        data        data        data
-Viewer: id user email                     -        hidden           data        data        data        data
+Viewer: id user email storage             -        hidden           data        data        data        data
 Room: id slug name topic visibility       public   hidden           data        data        data        data
 Room: id slug name topic visibility       private  hidden           hidden      data        data        data
 Room: createdAt eventCursor               public   hidden           data        data        data        data
 Room: createdAt eventCursor               private  hidden           hidden      data        data        data
 Room: viewerMembership                    public   hidden           null        data        data        data
 Room: viewerMembership                    private  hidden           hidden      data        data        data
-Room: members messages files              public   hidden           null        data        data        data
-Room: members messages files              private  hidden           hidden      data        data        data
+Room: members messages files storage      public   hidden           null        data        data        data
+Room: members messages files storage      private  hidden           hidden      data        data        data
 RoomMember: id room user role joinedAt    public   hidden           hidden      data        data        data
 RoomMember: id room user role joinedAt    private  hidden           hidden      data        data        data
 Message: id room author body files        public   hidden           hidden      data        data        data
@@ -62,6 +67,13 @@ File: id room uploader name mimeType      public   hidden           hidden      
 File: id room uploader name mimeType      private  hidden           hidden      data        data        data
 File: size sha256 createdAt url           public   hidden           hidden      data        data        data
 File: size sha256 createdAt url           private  hidden           hidden      data        data        data
+File: image video audio pdf               public   hidden           hidden      null        null        null
+File: image video audio pdf               private  hidden           hidden      null        null        null
+UploadSession: id name size roomId        public   hidden           hidden      data        hidden      hidden
+UploadSession: offset state url token     public   hidden           hidden      data        hidden      hidden
+UploadSession: expiresAt                  public   hidden           hidden      data        hidden      hidden
+UploadSession: file code message parts    public   hidden           hidden      null        hidden      hidden
+UploadSession: partCount                  public   hidden           hidden      null        hidden      hidden
 
 Mutation.signUp                           -        data             data        data        data        data
 Mutation.signIn                           -        data             data        data        data        data
@@ -103,6 +115,12 @@ Mutation.uploadFile                       public   UNAUTHENTICATED  FORBIDDEN   
 Mutation.uploadFile                       private  UNAUTHENTICATED  NOT_FOUND   data        data        data
 Mutation.uploadFiles                      public   UNAUTHENTICATED  FORBIDDEN   data        data        data
 Mutation.uploadFiles                      private  UNAUTHENTICATED  NOT_FOUND   data        data        data
+Mutation.createUpload                     public   UNAUTHENTICATED  FORBIDDEN   data        data        data
+Mutation.createUpload                     private  UNAUTHENTICATED  NOT_FOUND   data        data        data
+Mutation.createDirectUpload (no bucket)   -        UNAUTHENTICATED  BAD_REQUEST BAD_REQUEST BAD_REQUEST BAD_REQUEST
+Mutation.completeDirectUpload (of tus)    -        UNAUTHENTICATED  NOT_FOUND   NOT_FOUND   NOT_FOUND   NOT_FOUND
+Mutation.cancelUpload (own)               -        UNAUTHENTICATED  data        data        data        data
+Mutation.cancelUpload (other)             -        UNAUTHENTICATED  NOT_FOUND   NOT_FOUND   NOT_FOUND   NOT_FOUND
 Mutation.deleteFile (own)                 public   UNAUTHENTICATED  NOT_FOUND   data        data        data
 Mutation.deleteFile (own)                 private  UNAUTHENTICATED  NOT_FOUND   data        data        data
 Mutation.deleteFile (other)               public   UNAUTHENTICATED  NOT_FOUND   FORBIDDEN   data        data
@@ -186,6 +204,7 @@ describe.each(backends)('Permissions on %s', (backend) => {
     readonly messageId: string;
     readonly fileId: string;
     readonly memberId: string;
+    readonly uploadId: string;
   }
 
   beforeAll(async () => {
@@ -250,7 +269,8 @@ describe.each(backends)('Permissions on %s', (backend) => {
       `query ($id: ID!) { room(id: $id) { viewerMembership { id } } }`,
       { id: roomId },
     );
-    return { messageId, fileId, memberId: room.viewerMembership.id };
+    const uploadId = await begunUpload(people.member, roomId);
+    return { messageId, fileId, memberId: room.viewerMembership.id, uploadId };
   }
 
   /** Does `work` as a member of the room; the stranger comes in for it and leaves again. */
@@ -284,6 +304,11 @@ describe.each(backends)('Permissions on %s', (backend) => {
       ? uploaded(others.member, scene.roomId)
       : inside(scene, role, (who) => uploaded(who, scene.roomId));
 
+  const uploadOf = async (scene: Scene, detail: string, role: Role): Promise<string> =>
+    detail === 'other'
+      ? begunUpload(others.member, scene.roomId)
+      : inside(scene, role, (who) => begunUpload(who, scene.roomId));
+
   /** What each query of the table asks with. */
   const asked: Record<string, (scene: Scene & Subjects, asker: Client) => Variables> = {
     viewer: () => ({}),
@@ -292,6 +317,8 @@ describe.each(backends)('Permissions on %s', (backend) => {
     room: ({ roomId }) => ({ id: roomId }),
     roomBySlug: ({ slug }) => ({ slug }),
     filePage: ({ roomId }) => ({ roomId }),
+    files: () => ({}),
+    upload: ({ uploadId }) => ({ id: uploadId }),
     'node (User)': () => ({ id: others.member.userId }),
     'node (Viewer, own)': (_scene, { userId }) => ({ id: viewerIdOf(userId) }),
     'node (Viewer, other)': () => ({ id: viewerIdOf(others.member.userId) }),
@@ -299,6 +326,7 @@ describe.each(backends)('Permissions on %s', (backend) => {
     'node (RoomMember)': ({ memberId }) => ({ id: memberId }),
     'node (Message)': ({ messageId }) => ({ id: messageId }),
     'node (File)': ({ fileId }) => ({ id: fileId }),
+    'node (UploadSession)': ({ uploadId }) => ({ id: uploadId }),
     'node (nothing)': () => ({ id: 'nothing' }),
   };
 
@@ -318,7 +346,7 @@ describe.each(backends)('Permissions on %s', (backend) => {
   test.each(fields)(
     '$subject: $detail in a $visibility room',
     async ({ subject, detail, visibility, expected }) => {
-      const { roomId, memberId, messageId, fileId } = scenes[visibility];
+      const { roomId, memberId, messageId, fileId, uploadId } = scenes[visibility];
       const found = await each(async (_role, asker) => {
         const ids: Record<string, string> = {
           User: others.member.userId,
@@ -327,6 +355,7 @@ describe.each(backends)('Permissions on %s', (backend) => {
           RoomMember: memberId,
           Message: messageId,
           File: fileId,
+          UploadSession: uploadId,
         };
         const outcomes = new Set<string>();
         for (const name of detail.split(' ')) {
@@ -384,6 +413,13 @@ describe.each(backends)('Permissions on %s', (backend) => {
     setTyping: ({ roomId }) => ({ roomId, typing: true }),
     uploadFile: ({ roomId }) => ({ roomId, file: null }),
     uploadFiles: ({ roomId }) => ({ roomId, files: [null] }),
+    createUpload: ({ roomId }) => ({ roomId, name: 'a.txt', size: 5 }),
+    createDirectUpload: ({ roomId }) => ({ roomId, name: 'a.txt', size: 5 }),
+    completeDirectUpload: async (scene, role) => ({
+      uploadId: await uploadOf(scene, 'own', role),
+      parts: [{ number: 1, etag: 'some' }],
+    }),
+    cancelUpload: async (scene, role, detail) => ({ uploadId: await uploadOf(scene, detail, role) }),
     deleteFile: async (scene, role, detail) => ({ fileId: await fileOf(scene, detail, role) }),
   };
 
@@ -430,8 +466,16 @@ describe.each(backends)('Permissions on %s', (backend) => {
     const types = nodeTypes().map(({ name }) => name);
     const found = await each(async (_role, asker) => {
       const ids = (['PUBLIC', 'PRIVATE'] as const).flatMap((visibility) => {
-        const { roomId, memberId, messageId, fileId } = scenes[visibility];
-        return [others.member.userId, viewerIdOf(asker.userId), roomId, memberId, messageId, fileId];
+        const { roomId, memberId, messageId, fileId, uploadId } = scenes[visibility];
+        return [
+          others.member.userId,
+          viewerIdOf(asker.userId),
+          roomId,
+          memberId,
+          messageId,
+          fileId,
+          uploadId,
+        ];
       });
       const { nodes } = await asker.run(`query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }`, {
         ids: [...ids, 'nothing', ids[0]],
@@ -443,13 +487,13 @@ describe.each(backends)('Permissions on %s', (backend) => {
       return kinds.join(' ');
     });
     const everything = 'User Viewer Room RoomMember Message File';
-    expect(new Set(everything.split(' '))).toEqual(new Set(types));
+    expect(new Set([...everything.split(' '), 'UploadSession'])).toEqual(new Set(types));
     expect(found).toEqual({
-      'signed out': '- - - - - - - - - - - - - -',
-      stranger: 'User Viewer Room - - - User Viewer - - - - - User',
-      member: `${everything} ${everything} - User`,
-      moderator: `${everything} ${everything} - User`,
-      owner: `${everything} ${everything} - User`,
+      'signed out': '- - - - - - - - - - - - - - - -',
+      stranger: 'User Viewer Room - - - - User Viewer - - - - - - User',
+      member: `${everything} UploadSession ${everything} UploadSession - User`,
+      moderator: `${everything} - ${everything} - - User`,
+      owner: `${everything} - ${everything} - - User`,
     });
   });
 
@@ -559,6 +603,15 @@ function outcome({ data, errors }: GraphQLAnswer, below?: string): string {
 }
 
 const viewerIdOf = (userId: string): string => userId.replace('user_', 'viewer_');
+
+/** An upload over several requests, of which nothing was sent yet. */
+async function begunUpload(who: Client, roomId: string): Promise<string> {
+  const { createUpload } = await who.run(
+    `mutation ($input: CreateUploadInput!) { createUpload(input: $input) { upload { id } } }`,
+    { input: { roomId, name: 'a.txt', size: 5 } },
+  );
+  return createUpload.upload.id as string;
+}
 
 async function uploaded(client: Client, roomId: string): Promise<string> {
   const { data } = await client.upload(roomId, 'notes.txt', 'some text');

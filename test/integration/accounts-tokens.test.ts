@@ -34,7 +34,7 @@ function someValue(type: GraphQLInputType): string {
     const fields = Object.values(named.getFields()).filter(isRequiredInputField);
     return `{ ${fields.map((field) => `${field.name}: ${someValue(field.type)}`).join(', ')} }`;
   }
-  return { Int: '1', Boolean: 'true' }[named.name] ?? '"something"';
+  return { Int: '1', SafeInt: '1', Boolean: 'true' }[named.name] ?? '"something"';
 }
 
 /** A root field with what it cannot do without. A file can only be a variable. */
@@ -133,15 +133,16 @@ describe('An access token', () => {
     fieldsOf(kind).map(({ name }) => ({ kind, name })),
   );
 
-  test.each(roots.filter(({ name }) => !WITHOUT_TOKEN.includes(name) && !name.startsWith('upload')))(
-    'that has run out is no way to $kind.$name, nor is it as good as none',
-    async ({ kind, name }) => {
-      const query = `${kind.toLowerCase()} { ${someUse(kind, name)} }`;
-      const { data, errors } = await with_(await expired()).ask(query);
-      expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
-      expect(data).toBeFalsy();
-    },
-  );
+  test.each(
+    roots.filter(
+      ({ name }) => !WITHOUT_TOKEN.includes(name) && !['uploadFile', 'uploadFiles'].includes(name),
+    ),
+  )('that has run out is no way to $kind.$name, nor is it as good as none', async ({ kind, name }) => {
+    const query = `${kind.toLowerCase()} { ${someUse(kind, name)} }`;
+    const { data, errors } = await with_(await expired()).ask(query);
+    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'UNAUTHENTICATED' }]);
+    expect(data).toBeFalsy();
+  });
 
   test.each(['uploadFile', 'uploadFiles'])('that has run out is no way to Mutation.%s', async (name) => {
     const many = name === 'uploadFiles';

@@ -1,4 +1,5 @@
 import { transaction, type Database } from '../db/database.js';
+import { throughOutage } from '../db/outage.js';
 import { ParleyError } from '../errors.js';
 import { incomplete } from './incoming-file.js';
 import { newStorageKey } from './storage/storage.js';
@@ -35,22 +36,26 @@ export class UploadLease {
    * those of a process that died count until their leases have run out.
    */
   static async take(db: Database, uploader: Uploader | undefined, times = TIMES): Promise<UploadLease> {
-    const storageKey = newStorageKey();
     if (uploader === undefined) {
+      const storageKey = newStorageKey();
       const begun = performance.now();
       await insertLease(db, storageKey, times.leaseMs);
       return new UploadLease(db, storageKey, times, begun);
     }
     const { userId, atOnce } = uploader;
-    let asked = 0;
-    await transaction(db, async (trx) => {
-      // Two that begin at once would not see each other.
-      await lockUsage(trx, userId);
-      if ((await countLeases(trx, userId)) >= atOnce) throw tooMany(atOnce);
-      asked = performance.now();
-      await insertLease(trx, storageKey, times.leaseMs, userId);
+    return throughOutage(async () => {
+      // What an attempt before may have committed runs out by itself.
+      const storageKey = newStorageKey();
+      let asked = 0;
+      await transaction(db, async (trx) => {
+        // Two that begin at once would not see each other.
+        await lockUsage(trx, userId);
+        if ((await countLeases(trx, userId)) >= atOnce) throw tooMany(atOnce);
+        asked = performance.now();
+        await insertLease(trx, storageKey, times.leaseMs, userId);
+      });
+      return new UploadLease(db, storageKey, times, asked);
     });
-    return new UploadLease(db, storageKey, times, asked);
   }
 
   private constructor(

@@ -104,12 +104,12 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A co
   };
 
   /** Whether `write` writes so many events and each is told once, though the connection breaks at `text`. */
-  async function once(write: Mutation, text: string, when: When, count = 1): Promise<void> {
+  async function once(write: Mutation, text: string, when: When, count = 1, passing = 0): Promise<void> {
     const client = live(owner);
     const feed = subscribe(client, ROOM_EVENTS, { roomId: scene.roomId });
     await feed.take(1, 'roomEvents');
     const before = await log();
-    wire.breakAt(text, when);
+    wire.breakAt(text, when, passing);
     await write(scene);
     expect(wire.isArmed).toBe(false);
     expect(await log()).toBe(before + count);
@@ -122,6 +122,11 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A co
   describe.each(['asking', 'answering'] as const)('whose connection breaks while %s', (when) => {
     test.each(Object.entries(WRITES))('is made once, and told once: %s', async (_name, write) => {
       await once(write, 'commit', when);
+    });
+
+    test('is made once, and told once: uploadFile, at the commit that shows the file', async () => {
+      // The first is that of its lease.
+      await once(({ owner: user, roomId }) => upload(user, roomId), 'commit', when, 1, 1);
     });
 
     test.each(Object.entries(POSTS))('is made once, and told once: %s', async (_name, write) => {

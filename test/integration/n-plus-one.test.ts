@@ -42,6 +42,10 @@ const NUMBERED = `query ($id: ID!, $count: Int!) { filePage(roomId: $id, size: $
 const NODES = `query ($ids: [ID!]!) { nodes(ids: $ids) { id
   ... on Message { body author { handle } room { id } files { id } replyTo { id } } } }`;
 
+/** Without those of sweeps and jobs, which come when they come. */
+const foreground = (statements: readonly Statement[]): Statement[] =>
+  statements.filter(({ text }) => !/"(upload_leases|jobs)"/.test(text));
+
 describe.each(backends)('SQL statements on %s', (backend) => {
   let app: App;
   let owner: Client;
@@ -71,7 +75,7 @@ describe.each(backends)('SQL statements on %s', (backend) => {
   afterAll(() => app[Symbol.asyncDispose]());
 
   const statements = async (query: string, variables: Variables): Promise<Statement[]> =>
-    statementsOf(() => owner.run(query, variables));
+    foreground(await statementsOf(() => owner.run(query, variables)));
 
   test.each([
     { name: 'a timeline with authors, files, replies and memberships', query: TIMELINE, most: 14 },
@@ -115,12 +119,12 @@ describe.each(backends)('SQL statements on %s', (backend) => {
     test('are far fewer for sixteen at once than sixteen times that', async () => {
       const socket = live(owner, { lazy: false });
       const feeds: Feed[] = [];
-      const all = await statementsOf(async () => {
+      const asked = await statementsOf(async () => {
         for (let i = 0; i < 16; i++)
           feeds.push(subscribe(socket, POST, { input: { roomId, body: `message ${i}` } }));
         await Promise.all(feeds.map((feed) => feed.take(1, 'postMessage')));
       });
-      expect(all.length).toBeLessThanOrEqual(8);
+      expect(foreground(asked).length).toBeLessThanOrEqual(8);
       await socket.dispose();
     });
   });

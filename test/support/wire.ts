@@ -5,7 +5,11 @@ import { once } from 'node:events';
 export class Wire implements AsyncDisposable {
   private readonly ends = new Set<Socket>();
   private isUp = true;
-  private readonly traps: { readonly text: string; readonly when: 'asking' | 'answering' }[] = [];
+  private readonly traps: {
+    readonly text: string;
+    readonly when: 'asking' | 'answering';
+    passing: number;
+  }[] = [];
 
   private constructor(
     private readonly server: Server,
@@ -40,8 +44,8 @@ export class Wire implements AsyncDisposable {
    * Breaks the connection over which the client sends `text` next: before the server has it (`asking`), or once it has answered and
    * the client does not know (`answering`). Called again, it sets a trap that works once those before it have.
    */
-  breakAt(text: string, when: 'asking' | 'answering'): void {
-    this.traps.push({ text, when });
+  breakAt(text: string, when: 'asking' | 'answering', passing = 0): void {
+    this.traps.push({ text, when, passing });
   }
 
   /** Whether a trap of `breakAt` is still waiting. */
@@ -69,7 +73,7 @@ export class Wire implements AsyncDisposable {
     const server = connect(Number(port), hostname);
     client.on('data', (chunk: Buffer) => {
       const [trap] = this.traps;
-      if (trap === undefined || !chunk.includes(trap.text)) return;
+      if (trap === undefined || !chunk.includes(trap.text) || trap.passing-- > 0) return;
       this.traps.shift();
       if (trap.when === 'asking') server.destroy();
       else

@@ -30,7 +30,7 @@ import { createDatabase, isMissing, services, type TestDatabase } from '../suppo
 
 const logger = createLogger('silent');
 /** A process that stands still: it holds on to nothing. */
-const STILL: LockTimes = { holdMs: 200, heartbeatMs: 3_600_000, waitMs: 10_000, retryMs: 10 };
+const STILL: LockTimes = { holdMs: 1000, heartbeatMs: 3_600_000, waitMs: 10_000, retryMs: 10 };
 const ALIVE: LockTimes = { holdMs: 2000, heartbeatMs: 20, waitMs: 10_000, retryMs: 10 };
 
 describe.skipIf(isMissing(services.postgres))('locks on uploads', () => {

@@ -31,7 +31,7 @@ describe('An event stream whose client does not read', () => {
     const events = {
       attach: (given: LiveSink) => {
         sink = given;
-        return stopped;
+        return { stop: stopped };
       },
     };
     const parts = { authentication: { kind: 'none' }, logger, requestId: 'r' };

@@ -9,6 +9,7 @@ import { transaction, type Database } from '../../src/db/database.js';
 import { connectPostgres } from '../../src/db/dialect.js';
 import { newId } from '../../src/db/ids.js';
 import { migrateToLatest } from '../../src/db/migrator.js';
+import { holdLocks } from '../../src/files/resumable/upload-locks.queries.js';
 import { UploadLocks, type LockTimes } from '../../src/files/resumable/upload-locks.js';
 import {
   commitProgress,
@@ -147,6 +148,15 @@ describe.skipIf(isMissing(services.postgres))('locks on uploads', () => {
     await expect(impatient.acquire(id, () => undefined)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await lock.release();
     await (await impatient.acquire(id, () => undefined)).release();
+  });
+
+  test('that were let go are not held on to by a heartbeat that was on its way', async () => {
+    const id = await makeUpload(14);
+    const lock = await process(STILL).acquire(id, () => undefined);
+    expect(await holdLocks(db, [lock], 60_000)).toEqual([{ id, isWanted: false }]);
+    await lock.release();
+    expect(await holdLocks(db, [lock], 60_000)).toEqual([]);
+    await (await process(ALIVE).acquire(id, () => undefined)).release();
   });
 
   test('are passed over when their process stands still, which then can write no byte that counts', async () => {

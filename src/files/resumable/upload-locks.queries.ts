@@ -34,7 +34,7 @@ export async function askToLetGo(db: Database, id: string): Promise<boolean> {
   return numUpdatedRows > 0n;
 }
 
-/** Holds on to locks for `ms` more. Answers those that are still held, and whether they are asked for. */
+/** Holds on to locks for `ms` more, unless they were let go while the heartbeat was on its way. Answers those that are still held, and whether they are asked for. */
 export async function holdLocks(
   db: Database,
   held: readonly Fenced[],
@@ -43,7 +43,7 @@ export async function holdLocks(
   const { rows } = await sql<{ id: string; isWanted: boolean }>`
     update upload_sessions set held_until = ${after(ms)}
     from unnest(${held.map(({ id }) => id)}::uuid[], ${held.map(({ fence }) => fence)}::int[]) as held (id, fence)
-    where upload_sessions.id = held.id and upload_sessions.fence = held.fence
+    where upload_sessions.id = held.id and upload_sessions.fence = held.fence and upload_sessions.held_until is not null
     returning upload_sessions.id, let_go = upload_sessions.fence as "isWanted"`.execute(db);
   return rows;
 }

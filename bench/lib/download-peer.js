@@ -1,14 +1,15 @@
 import { once } from 'node:events';
 import { createWriteStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findBinary } from '../../test/support/services/binaries.ts';
-import { SBIN } from '../../test/support/services/nginx.ts';
 import { contentOf } from '../load/content.js';
 import { parleyUpload } from './transfer-peer.js';
 
 /** nginx with one process, which hands files from the kernel's memory to the socket. */
 export const nginxDownload = {
   async start(bench, folder, mib) {
+    // Only here: the processes of the load, which know the peers as well, read no TypeScript.
+    const { findBinary } = await import('../../test/support/services/binaries.ts');
+    const { SBIN } = await import('../../test/support/services/nginx.ts');
     const program = findBinary('nginx', SBIN);
     if (program === undefined) throw new Error('nginx is not on this machine');
     await writeContent(join(folder, 'file'), mib);

@@ -1,12 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { request } from 'node:http';
-import { buffer } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
-import { backends, startParley, type Place } from '../support/app.js';
+import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import type { Answer } from '../support/multipart-request.js';
-import { stores } from '../support/object-store.js';
 import {
   kept,
   keptSoon,
@@ -19,36 +16,14 @@ import {
   type Kept,
 } from '../support/uploads.js';
 import { zipSync } from '../support/zip.js';
+import { get } from '../support/get.js';
+import { kinds } from '../support/kinds.js';
 
 const MIB = 1024 * 1024;
 const BOUNDARY = 'parley-test-boundary';
 const GIF = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
 const JPEG = Buffer.from('/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////', 'base64');
 const SCRIPT = '<script>alert(document.cookie)</script>';
-
-/** Each database, and each place for the bytes. */
-const kinds = [
-  ...backends.map((backend) => ({ backend, store: 'disk' as const })),
-  ...backends.slice(1).flatMap((backend) => stores.slice(1).map((store) => ({ backend, store }))),
-];
-
-/** As it stands: no client between that would mend an address. */
-const get = (
-  url: string,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; headers: any; body: Buffer }> =>
-  new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url);
-    const path = url.slice(url.indexOf('/', 'http://'.length));
-    request({ hostname, port, path, headers, agent: false }, (response) => {
-      buffer(response).then(
-        (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-        reject,
-      );
-    })
-      .on('error', reject)
-      .end();
-  });
 
 const codeOf = ({ body }: Answer): string | undefined => JSON.parse(body).errors?.[0].extensions.code;
 
@@ -370,7 +345,7 @@ describe('Links and ranges that make no sense', () => {
     expect(length).toBe(got.body.length);
     if (status === 200) expect(got.body.equals(bytes)).toBe(true);
     if (status === 206) {
-      const [, start, end] = /^bytes (\d+)-(\d+)\/10000$/.exec(got.headers['content-range']) ?? [];
+      const [, start, end] = /^bytes (\d+)-(\d+)\/10000$/.exec(got.headers['content-range'] ?? '') ?? [];
       expect(got.body.equals(bytes.subarray(Number(start), Number(end) + 1))).toBe(true);
     }
     if (status === 416) expect(got.headers['content-range']).toBe('bytes */10000');

@@ -1,38 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { request, type IncomingHttpHeaders } from 'node:http';
-import { buffer } from 'node:stream/consumers';
+import { request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { stores } from '../support/object-store.js';
+import { get, type Got } from '../support/get.js';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
   'base64',
 );
 const BYTES = Buffer.concat([PNG, randomBytes(100_000 - PNG.length)]);
-
-interface Got {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-/** As it stands: no client between that would rewrite address or headers. */
-const get = (url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Got> =>
-  new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url);
-    const path = url.slice(url.indexOf('/', 'http://'.length));
-    request({ hostname, port, path, method, headers, agent: false }, (response) => {
-      buffer(response).then((body) => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
-      }, reject);
-    })
-      .on('error', reject)
-      .end();
-  });
 
 describe.each(stores)('downloads from %s', (store) => {
   let app: App & { place: Place };

@@ -7,22 +7,21 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
-import { backends, makePlace, startOn, startParley, type Place } from '../support/app.js';
+import { makePlace, startOn, startParley, type Place } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { live, subscribe } from '../support/live.js';
-import { stores } from '../support/object-store.js';
-import { get, known, media, noise, put, WITH_PREVIEWS } from '../support/pictures.js';
+import { known, media, noise, put, WITH_PREVIEWS } from '../support/pictures.js';
 import { ServerProcess } from '../support/process.js';
 import { isMissing, services } from '../support/services.js';
 import { namesStored, sql } from '../support/uploads.js';
+import { get } from '../support/get.js';
+import { pairs } from '../support/kinds.js';
 
 // Each of them starts programs, which are last in the queue for the processor.
 vi.setConfig({ testTimeout: 120_000 });
 
 const run = promisify(execFile);
-const places = backends.map((backend, at) => ({ backend, store: stores[at] ?? 'disk' }));
-
 let folder: string;
 
 beforeAll(async () => {
@@ -61,7 +60,7 @@ function pdf(pages: number, more = ''): Buffer<ArrayBuffer> {
   return Buffer.from(text, 'latin1');
 }
 
-describe.skipIf(isMissing(services.ffmpeg) || isMissing(services.poppler)).each(places)(
+describe.skipIf(isMissing(services.ffmpeg) || isMissing(services.poppler)).each(pairs)(
   'films, sounds and documents on $backend and $store',
   ({ backend, store }) => {
     let app: App & { place: Place };

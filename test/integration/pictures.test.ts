@@ -3,14 +3,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
 import { AT_ONCE, MAX_WAITING } from '../../src/files/processing/pictures.js';
 import { SIDES } from '../../src/files/processing/variant-spec.js';
-import { backends, startOn, startParley, type Place } from '../support/app.js';
+import { startOn, startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { live, subscribe } from '../support/live.js';
-import { stores } from '../support/object-store.js';
 import {
   CAMERA,
-  get,
   hugePng,
   known,
   linkTo,
@@ -21,16 +19,15 @@ import {
   WITH_PREVIEWS,
 } from '../support/pictures.js';
 import { namesStored } from '../support/uploads.js';
+import { get } from '../support/get.js';
+import { pairs } from '../support/kinds.js';
 
 // Each of them starts programs, which are last in the queue for the processor.
 vi.setConfig({ testTimeout: 120_000 });
 
-/** Each database, and each store. */
-const places = backends.map((backend, at) => ({ backend, store: stores[at] ?? 'disk' }));
-
 const DELETE = `mutation ($id: ID!) { deleteFile(input: { fileId: $id }) { deletedFileId } }`;
 
-describe.each(places)('pictures on $backend and $store', ({ backend, store }) => {
+describe.each(pairs)('pictures on $backend and $store', ({ backend, store }) => {
   let app: App & { place: Place };
   let ada: Client;
   let roomId: string;

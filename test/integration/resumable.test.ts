@@ -2,10 +2,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
-import { backends, startOn, startParley, type Place } from '../support/app.js';
+import { startOn, startParley, type Place } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
-import { stores } from '../support/object-store.js';
 import {
   at,
   CANCEL_UPLOAD,
@@ -34,16 +33,11 @@ import { Random } from '../chaos/random.js';
 import { send, type Upload } from '../contract/recipes/tus.js';
 import { secretOf } from '../support/tokens.js';
 import { kept, keptSoon, sql, type Kept } from '../support/uploads.js';
+import { kinds } from '../support/kinds.js';
 
 const MIB = 1024 * 1024;
 
 const subjectOf = (token: string): string => (jwt.decode(token) as { sub: string }).sub;
-
-/** Each database, and each place for the bytes. */
-const kinds = [
-  ...backends.map((backend) => ({ backend, store: 'disk' as const })),
-  ...backends.slice(1).flatMap((backend) => stores.slice(1).map((store) => ({ backend, store }))),
-];
 
 describe.each(kinds)('resumable uploads on $backend, into $store', ({ backend, store }) => {
   let app: App & { place: Place };

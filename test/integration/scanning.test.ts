@@ -11,7 +11,6 @@ import { backends, environmentOf, makePlace, startParley, type Place } from '../
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { EICAR } from '../support/eicar.js';
-import { stores } from '../support/object-store.js';
 import { FOUND, isMissing, services, startClamd, type ClamdServer } from '../support/services.js';
 import { counts } from '../../src/observability/counts.js';
 import {
@@ -25,14 +24,10 @@ import {
   type Kept,
 } from '../support/uploads.js';
 import type { Answer } from '../support/multipart-request.js';
+import { kinds } from '../support/kinds.js';
 
 const MIB = 1024 * 1024;
 
-/** Each database, and each place for the bytes. */
-const kinds = [
-  ...backends.map((backend) => ({ backend, store: 'disk' as const })),
-  ...backends.slice(1).flatMap((backend) => stores.slice(1).map((store) => ({ backend, store }))),
-];
 const backend = backends.at(-1) ?? 'embedded';
 
 const errorOf = ({ body }: Answer): string => JSON.parse(body).errors[0].extensions.code;

@@ -3,12 +3,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { newStorageKey } from '../../src/files/storage/storage.js';
-import { backends, startOn, startParley, type Place } from '../support/app.js';
+import { startOn, startParley, type Place } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import type { Answer } from '../support/multipart-request.js';
-import { stores } from '../support/object-store.js';
 import {
   kept,
   keptSoon,
@@ -23,6 +22,7 @@ import {
   UPLOAD_FILE,
   type Kept,
 } from '../support/uploads.js';
+import { kinds } from '../support/kinds.js';
 
 const MIB = 1024 * 1024;
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -31,12 +31,6 @@ const outcomesOf = ({ body }: Answer): any[] => JSON.parse(body).data.uploadFile
 const codesOf = (answer: Answer): string[] =>
   outcomesOf(answer).map((outcome) => outcome.code ?? outcome.file.name);
 const errorOf = ({ body }: Answer): string => JSON.parse(body).errors[0].extensions.code;
-
-/** Each database, and each place for the bytes. */
-const kinds = [
-  ...backends.map((backend) => ({ backend, store: 'disk' as const })),
-  ...backends.slice(1).flatMap((backend) => stores.slice(1).map((store) => ({ backend, store }))),
-];
 
 describe.each(kinds)('uploads on $backend, into $store', ({ backend, store }) => {
   let app: App & { place: Place };

@@ -1,5 +1,3 @@
-import { request, type IncomingHttpHeaders } from 'node:http';
-import { buffer } from 'node:stream/consumers';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import type { Client } from './client.js';
@@ -7,26 +5,6 @@ import { eventually } from './deadline.js';
 
 /** What a server with all that this machine has is started with. */
 export const WITH_PREVIEWS = { PREVIEWS: 'true', PATH: process.env['PATH'] ?? '' };
-
-export interface Got {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-/** As it stands: no client between that would rewrite address or headers. */
-export const get = (url: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Got> =>
-  new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url);
-    const path = url.slice(url.indexOf('/', 'http://'.length));
-    request({ hostname, port, path, method, headers, agent: false }, (response) => {
-      buffer(response).then((body) => {
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
-      }, reject);
-    })
-      .on('error', reject)
-      .end();
-  });
 
 /** Noise, which no encoder makes small. */
 export const noise = (width: number, height: number) =>

@@ -10,6 +10,7 @@ import * as uploadSessions from './0008_upload_sessions.js';
 import * as fileLists from './0009_file_lists.js';
 import * as previews from './0010_previews.js';
 import * as storageUse from './0011_storage_use.js';
+import * as roomDeletion from './0012_room_deletion.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
 export const migrations: Record<string, Migration> = {
@@ -24,4 +25,5 @@ export const migrations: Record<string, Migration> = {
   '0009_file_lists': fileLists,
   '0010_previews': previews,
   '0011_storage_use': storageUse,
+  '0012_room_deletion': roomDeletion,
 };

@@ -35,11 +35,13 @@ import { createResumableUploads } from './http/resumable-uploads.js';
 import { createHttpServer } from './http/server.js';
 import { Traffic } from './http/traffic.js';
 import { createGraphQL } from './http/yoga.js';
+import { JobRunner } from './jobs/job-runner.js';
 import { LiveConnections } from './live/connections.js';
 import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
 import { createRegistry, type ProcessMetrics } from './observability/metrics.js';
 import { startTracing, traced, tracing } from './observability/tracing.js';
+import { roomRemoval } from './rooms/room-removal.js';
 import { RoomsService } from './rooms/rooms.service.js';
 import { schema } from './schema.js';
 import { TypingService } from './typing/typing.service.js';
@@ -139,20 +141,26 @@ async function start(
 
   let url = '';
   const accounts = new AccountsService({ db, bus, tokens, redis: redis?.link.commands, config });
-  const rooms = new RoomsService({ db, bus, feeds });
+  const wakeJobs = (): void => jobs.wake();
+  const rooms = new RoomsService({ db, bus, feeds, wakeJobs });
   const publicUrl = (): string => config.publicUrl ?? url;
-  const { files, uploadSessions, jobs, ...shared } = await openFiles(
-    { config, db, bus, logger, secret, publicUrl },
+  const { files, uploadSessions, jobKinds, ...shared } = await openFiles(
+    { config, db, bus, logger, secret, publicUrl, wakeJobs },
     closers,
   );
   const resumable = createResumableUploads({ ...shared.resumable, corsOrigins: config.corsOrigins });
   closers.push(() => resumable.idle());
+  const messages = new MessagesService({ db, bus, feeds });
+  // Messages first: they name files.
+  const emptying = [messages, files].map((slice) => (roomId: string) => slice.emptyRoom(roomId));
+  const jobs = new JobRunner({ db, logger }, [...jobKinds, roomRemoval({ db }, emptying)]);
+  closers.push(() => jobs.stop());
   const services = tracedEach({
     accounts,
     rooms,
     files,
     uploadSessions,
-    messages: new MessagesService({ db, bus, feeds }),
+    messages,
     typing: new TypingService({ db, bus, feeds }),
   });
 

@@ -56,6 +56,7 @@ export const keys: KeyingConfig = {
   RenewConnectionPayload: embedded,
   CreateRoomPayload: embedded,
   JoinRoomPayload: embedded,
+  DeleteRoomPayload: embedded,
   LeaveRoomPayload: embedded,
   AddMemberPayload: embedded,
   ChangeMemberRolePayload: embedded,

@@ -37,7 +37,8 @@ export type RoomEventKind =
   | 'FILE_DELETED'
   | 'MEMBER_JOINED'
   | 'MEMBER_ROLE_CHANGED'
-  | 'MEMBER_LEFT';
+  | 'MEMBER_LEFT'
+  | 'ROOM_DELETED';
 
 interface UsersTable {
   id: string;
@@ -89,6 +90,8 @@ interface RoomsTable {
   file_count: Generated<number>;
   /** Bytes of the files that are there. */
   used_bytes: Generated<number>;
+  /** From then on the room is there for nobody; a job deletes what it holds, and this row at last. */
+  deleted_at: ColumnType<Date | null, Date | undefined, Date>;
 }
 
 interface MembershipsTable {

@@ -103,7 +103,7 @@ export function contiguous(rows: readonly RoomEventRow[], afterSeq: number): rea
   return rows;
 }
 
-/** The heads of some rooms now, by room id; a room that is gone is missing. */
+/** The heads of some rooms now, by room id; a room that is gone, or going, is missing. */
 export async function readHeads(
   db: Kysely<Tables>,
   roomIds: readonly string[],
@@ -112,6 +112,7 @@ export async function readHeads(
     .selectFrom('rooms')
     .select(['id', 'last_seq', 'last_tag'])
     .where('id', 'in', roomIds)
+    .where('deleted_at', 'is', null)
     .execute();
   return new Map(rows.map((row) => [row.id, { seq: row.last_seq, tag: row.last_tag }]));
 }

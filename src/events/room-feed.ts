@@ -149,7 +149,7 @@ export class RoomFeed implements Feed {
    */
   compare(found: LogHead | undefined, asked: LogHead): void {
     if (found === undefined) {
-      for (const subscription of [...this.subscriptions]) subscription.end(notFound('The room'));
+      this.endAll();
     } else if (found.seq < asked.seq || (found.seq === asked.seq && found.tag !== asked.tag)) {
       counts.gaps.lost_commits += 1;
       this.deps.logger.error({ roomId: this.roomId, found, asked }, 'the room log lost commits');
@@ -210,6 +210,11 @@ export class RoomFeed implements Feed {
     this.ring.push(...rows);
     if (this.ring.length > RING) this.ring.splice(0, this.ring.length - RING);
     this.head = { seq: last.seq, tag: last.tag };
+    // Nothing follows it, and it is told to nobody.
+    if (last.kind === 'ROOM_DELETED') {
+      this.endAll();
+      return;
+    }
     for (const row of rows) if (row.kind === 'MEMBER_LEFT') this.revoke(row);
     for (const subscription of this.subscriptions) subscription.wake();
     for (const listener of this.appendListeners) listener(rows, known);
@@ -220,6 +225,11 @@ export class RoomFeed implements Feed {
     for (const subscription of [...this.subscriptions]) {
       if (subscription.userId === userId) subscription.left(seq);
     }
+  }
+
+  /** The room is gone, for all who follow it here, wherever they stand. */
+  private endAll(): void {
+    for (const subscription of [...this.subscriptions]) subscription.end(notFound('The room'));
   }
 
   private cursor(): string | undefined {

@@ -25,14 +25,16 @@ export async function fileRow(db: Database | Trx, id: string): Promise<FileRow |
 /** A file that is there, with where its bytes lie. */
 export type StoredFileRow = FileRow & Pick<BlobRow, 'storage_key'>;
 
-/** Undefined for what does not exist or was deleted. */
+/** Undefined for what does not exist or was deleted, by itself or with its room. */
 export async function storedFile(db: Database, id: string): Promise<StoredFileRow | undefined> {
   return db
     .selectFrom('files')
     .innerJoin('blobs', 'blobs.id', 'files.blob_id')
+    .innerJoin('rooms', 'rooms.id', 'files.room_id')
     .selectAll('files')
     .select('blobs.storage_key')
     .where('files.id', '=', id)
+    .where('rooms.deleted_at', 'is', null)
     .executeTakeFirst();
 }
 
@@ -43,4 +45,23 @@ export async function insertFile(trx: Trx, file: NewFile): Promise<void> {
 /** The row stays as a tombstone: the log names it. Its blob must be released next (blobs.queries.ts). */
 export async function markDeleted(trx: Trx, id: string, at: Date): Promise<void> {
   await trx.updateTable('files').set({ deleted_at: at, blob_id: null }).where('id', '=', id).execute();
+}
+
+/** Some files of a room, tombstones among them. */
+export async function someOfRoom(
+  trx: Trx,
+  roomId: string,
+  limit: number,
+): Promise<Pick<FileRow, 'id' | 'uploader_id'>[]> {
+  return trx
+    .selectFrom('files')
+    .select(['id', 'uploader_id'])
+    .where('room_id', '=', roomId)
+    .limit(limit)
+    .execute();
+}
+
+/** Deletes rows of files for good; answers those that were there. */
+export async function deleteFileRows(trx: Trx, ids: readonly string[]): Promise<FileRow[]> {
+  return trx.deleteFrom('files').where('id', 'in', ids).returningAll().execute();
 }

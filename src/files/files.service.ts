@@ -1,4 +1,4 @@
-import type { Database } from '../db/database.js';
+import { transaction, type Database } from '../db/database.js';
 import type { FileRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
 import type { Bus } from '../events/bus.js';
@@ -11,6 +11,7 @@ import * as policy from './files.policy.js';
 import * as queries from './files.queries.js';
 import { MAX_LINK_SECONDS, type FileLinks } from './links.js';
 import { discharge, type Quotas } from './quotas.js';
+import { deleteSomeOfRoom } from './room-files.js';
 import { lockUsage } from './usage.queries.js';
 import { mediaKindOf } from './processing/media-kinds.js';
 import { mediaFacts, POSTER, type MediaFacts } from './processing/media.queries.js';
@@ -81,6 +82,13 @@ export class FilesService {
     );
     this.deps.sweeper.sweepSoon();
     return written;
+  }
+
+  /** Deletes some files of a deleted room, and uploads into it, and their bytes soon after; false once there are none. */
+  async emptyRoom(roomId: string): Promise<boolean> {
+    const hadSome = await transaction(this.deps.db, (trx) => deleteSomeOfRoom(trx, roomId));
+    if (hadSome) this.deps.sweeper.sweepSoon();
+    return hadSome;
   }
 
   /** In the order of `ids`; undefined for what was deleted. Rights are not checked here. */

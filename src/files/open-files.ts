@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.js';
 import type { Database } from '../db/database.js';
 import type { Bus } from '../events/bus.js';
-import { JobRunner } from '../jobs/job-runner.js';
+import type { JobKind } from '../jobs/job-runner.js';
 import type { Logger } from '../observability/logger.js';
 import { Clamd } from './clamd.js';
 import type { DownloadDeps } from './downloads.js';
@@ -26,14 +26,15 @@ export interface FilesPlace {
   readonly secret: string;
   /** What addresses begin with. */
   readonly publicUrl: () => string;
+  /** Has jobs looked for that were committed. */
+  readonly wakeJobs: () => void;
 }
 
 /** What the rest of the server needs of files. */
 export interface OpenFiles {
   readonly files: FilesService;
   readonly uploadSessions: UploadSessions;
-  /** To be started once the server listens: what it does is told by addresses. */
-  readonly jobs: JobRunner;
+  readonly jobKinds: readonly JobKind[];
   readonly downloads: DownloadDeps;
   readonly resumable: StoreDeps & {
     readonly locks: UploadLocks;
@@ -52,7 +53,7 @@ export interface OpenFiles {
  * called in the reverse order. Throws StartError for a folder of another database.
  */
 export async function openFiles(
-  { config, db, bus, logger, secret, publicUrl }: FilesPlace,
+  { config, db, bus, logger, secret, publicUrl, wakeJobs }: FilesPlace,
   closers: (() => unknown)[],
 ): Promise<OpenFiles> {
   const { uploads: limits, quotas } = config;
@@ -76,7 +77,6 @@ export async function openFiles(
 
   const links = new FileLinks(secret, publicUrl);
   const scanner = config.scanner && new Clamd(config.scanner);
-  const wakeJobs = (): void => jobs.wake();
   const files = new FilesService({
     db,
     bus,
@@ -91,12 +91,6 @@ export async function openFiles(
     showsPreviews: config.previews.on,
   });
   const { uploads } = files;
-  const jobs = new JobRunner({ db, logger }, [
-    ...previews.jobs,
-    uploadJob({ db, storage, receiver, scanner, sweeper, logger, limits, uploads }),
-  ]);
-  closers.push(() => jobs.stop());
-
   const locks = new UploadLocks({ db, logger });
   closers.push(() => locks.stop());
   const tokens = new UploadTokens(secret);
@@ -115,7 +109,10 @@ export async function openFiles(
       quotas,
       publicUrl,
     }),
-    jobs,
+    jobKinds: [
+      ...previews.jobs,
+      uploadJob({ db, storage, receiver, scanner, sweeper, logger, limits, uploads }),
+    ],
     downloads: {
       links,
       storage,

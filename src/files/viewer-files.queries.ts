@@ -109,4 +109,5 @@ async function largestFirst(db: Database, viewer: ViewerRooms): Promise<string[]
 
 const roomsOf = ({ userId, roomIds }: ViewerRooms): RawBuilder<unknown> =>
   sql`select room_id from memberships where user_id = ${userId}
+    and exists (select from rooms where rooms.id = memberships.room_id and rooms.deleted_at is null)
     ${roomIds === undefined ? sql`` : sql`and room_id = any(${roomIds}::uuid[])`}`;

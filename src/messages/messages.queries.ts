@@ -157,3 +157,22 @@ export async function fileIdsOfMessages(db: Database, messageIds: readonly strin
   for (const row of rows) byMessage.get(row.message_id)?.push(row.file_id);
   return messageIds.map((id) => byMessage.get(id) ?? []);
 }
+
+/** Messages of a deleted room that go in one transaction. */
+const BATCH = 500;
+
+/** Deletes the newest messages of a deleted room, so that none goes before the replies to it; false once there are none. */
+export async function deleteNewestOfRoom(trx: Trx, roomId: string): Promise<boolean> {
+  const newest = await trx
+    .selectFrom('messages')
+    .select('id')
+    .where('room_id', '=', roomId)
+    .orderBy('seq', 'desc')
+    .limit(BATCH)
+    .execute();
+  const ids = newest.map(({ id }) => id);
+  if (ids.length === 0) return false;
+  await trx.deleteFrom('message_files').where('message_id', 'in', ids).execute();
+  await trx.deleteFrom('messages').where('id', 'in', ids).execute();
+  return true;
+}

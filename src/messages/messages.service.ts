@@ -1,3 +1,4 @@
+import { transaction } from '../db/database.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MessageRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
@@ -31,6 +32,11 @@ export class MessagesService {
     if (input.body.trim() === '' && input.fileIds.length === 0)
       throw badInput('input.body', 'A message has a body, or files.');
     return this.posting.post({ actorId, input });
+  }
+
+  /** Deletes some messages of a deleted room; false once there are none. */
+  emptyRoom(roomId: string): Promise<boolean> {
+    return transaction(this.deps.db, (trx) => queries.deleteNewestOfRoom(trx, roomId));
   }
 
   /** Changes the body of one's own message. The same body again writes nothing. */

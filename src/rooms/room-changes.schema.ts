@@ -51,6 +51,10 @@ const LeaveRoomInput = builder.inputType('LeaveRoomInput', {
   description: 'The room to leave.',
   fields: (t) => ({ roomId: t.id({ required: true, description: 'Id of a room that you are in.' }) }),
 });
+const DeleteRoomInput = builder.inputType('DeleteRoomInput', {
+  description: 'The room to delete.',
+  fields: (t) => ({ roomId: t.id({ required: true, description: 'Id of a room that you own.' }) }),
+});
 const AddMemberInput = builder.inputType('AddMemberInput', {
   description: 'Whom to add to which room.',
   fields: (t) => ({
@@ -92,6 +96,12 @@ const payload = <T extends MemberWritten>(name: string, description: string) =>
   });
 
 const CreateRoomPayload = payload<MemberWritten>('CreateRoomPayload', 'The room that was made.');
+const DeleteRoomPayload = builder.objectRef<{ roomId: string }>('DeleteRoomPayload').implement({
+  description: 'The room that was deleted.',
+  fields: (t) => ({
+    deletedRoomId: t.id({ description: 'Its id.', resolve: ({ roomId }) => encodeId('Room', roomId) }),
+  }),
+});
 const JoinRoomPayload = payload<MemberKept>('JoinRoomPayload', 'The room that was joined.');
 const LeaveRoomPayload = payload<MemberWritten>('LeaveRoomPayload', 'The room that was left.');
 const AddMemberPayload = payload<MemberKept>('AddMemberPayload', 'The member who was added.');
@@ -141,6 +151,18 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, ctx) =>
       ctx.wrote(ctx.services.rooms.create(ctx.signedIn().id, { ...input, topic: input.topic ?? null })),
+  }),
+  deleteRoom: t.field({
+    type: DeleteRoomPayload,
+    nullable: true,
+    description:
+      'Deletes a room with its messages and files, at once and for everyone. For owners. Live subscriptions on it end with NOT_FOUND, on every node; links to its files answer 410; its slug is free again.',
+    args: { input: t.arg({ type: DeleteRoomInput, required: true, description: 'The room.' }) },
+    resolve: async (_root, { input }, ctx) => ({
+      roomId: await ctx.wrote(
+        ctx.services.rooms.delete(ctx.signedIn().id, decodeId('Room', input.roomId, 'input.roomId')),
+      ),
+    }),
   }),
   joinRoom: t.field({
     type: JoinRoomPayload,

@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import type { RoomRole } from '../db/tables.js';
-import { canAdd, canChangeRoles, canModerate, canRead, canRemove, canSee, canWrite } from './rooms.policy.js';
+import {
+  canAdd,
+  canChangeRoles,
+  canDeleteRoom,
+  canModerate,
+  canRead,
+  canRemove,
+  canSee,
+  canWrite,
+} from './rooms.policy.js';
 
 const ROLES: readonly (RoomRole | undefined)[] = [undefined, 'MEMBER', 'MODERATOR', 'OWNER'];
 const allowed = (rule: (role: RoomRole | undefined) => boolean): string =>
@@ -24,6 +33,7 @@ describe('In a room', () => {
     ['write', canWrite, 'MEMBER MODERATOR OWNER'],
     ['moderate', canModerate, 'MODERATOR OWNER'],
     ['change roles', canChangeRoles, 'OWNER'],
+    ['delete it', canDeleteRoom, 'OWNER'],
   ])('these can %s', (_what, rule, who) => {
     expect(allowed(rule)).toBe(who);
   });

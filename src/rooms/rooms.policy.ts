@@ -14,6 +14,8 @@ export const canWrite = canRead;
 export const canAdd = (role: RoomRole | undefined, newRole: RoomRole): boolean =>
   role === 'OWNER' || (role === 'MODERATOR' && newRole === 'MEMBER');
 
+export const canDeleteRoom = (role: RoomRole | undefined): boolean => role === 'OWNER';
+
 export const canChangeRoles = (role: RoomRole | undefined): boolean => role === 'OWNER';
 
 /** Owners remove anyone, moderators plain members. */

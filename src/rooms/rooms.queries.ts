@@ -32,7 +32,7 @@ const readRoomWithRoles = statement<RoleRow>(
      m.user_id, m.role, u.handle, u.name, u.created_at
    from rooms r left join (memberships m join users u on u.id = m.user_id)
      on m.room_id = r.id and m.user_id = any($2::uuid[])
-   where r.id = $1`,
+   where r.id = $1 and r.deleted_at is null`,
 );
 
 /** The room with the roles of some users, all as of one moment; undefined where there is none. */
@@ -55,22 +55,33 @@ export async function roomWithRoles(
   return { room, roles, users };
 }
 
+/** Those of a deleted room stay until the job comes to them (room-removal.ts), and count no more. */
+const ofRoomsThatAre = (db: Database | Trx) =>
+  db
+    .selectFrom('memberships')
+    .innerJoin('rooms', 'rooms.id', 'memberships.room_id')
+    .where('rooms.deleted_at', 'is', null)
+    .selectAll('memberships');
+
 export async function membershipOf(
   db: Database | Trx,
   roomId: string,
   userId: string,
 ): Promise<MembershipRow | undefined> {
-  return db
-    .selectFrom('memberships')
-    .selectAll()
-    .where('room_id', '=', roomId)
-    .where('user_id', '=', userId)
+  return ofRoomsThatAre(db)
+    .where('memberships.room_id', '=', roomId)
+    .where('memberships.user_id', '=', userId)
     .executeTakeFirst();
 }
 
 /** Answers in the order of `ids`. */
 export async function roomsByIds(db: Database, ids: readonly string[]): Promise<(RoomRow | undefined)[]> {
-  const rows = await db.selectFrom('rooms').selectAll().where('id', 'in', ids).execute();
+  const rows = await db
+    .selectFrom('rooms')
+    .selectAll()
+    .where('id', 'in', ids)
+    .where('deleted_at', 'is', null)
+    .execute();
   const byId = new Map(rows.map((row) => [row.id, row]));
   return ids.map((id) => byId.get(id));
 }
@@ -86,9 +97,9 @@ type SeenRow = RoomRow & { [Column in 'role' | 'joined_at' | 'joined_seq']: Memb
 const readRoomsSeen = statement<SeenRow>(
   'rooms_seen',
   `select r.id, r.slug, r.name, r.topic, r.visibility, r.created_at, r.tag, r.last_seq, r.last_tag,
-     r.member_count, r.message_count, r.file_count, r.used_bytes, m.role, m.joined_at, m.joined_seq
+     r.member_count, r.message_count, r.file_count, r.used_bytes, r.deleted_at, m.role, m.joined_at, m.joined_seq
    from rooms r left join memberships m on m.room_id = r.id and m.user_id = $1
-   where r.id = any($2::uuid[])`,
+   where r.id = any($2::uuid[]) and r.deleted_at is null`,
 );
 
 /** Rooms as one user sees them, in the order of `ids`. */
@@ -119,12 +130,10 @@ export async function memberships(
   db: Database,
   pairs: readonly { roomId: string; userId: string }[],
 ): Promise<(MembershipRow | undefined)[]> {
-  const rows = await db
-    .selectFrom('memberships')
-    .selectAll()
+  const rows = await ofRoomsThatAre(db)
     .where((eb) =>
       eb(
-        eb.refTuple('room_id', 'user_id'),
+        eb.refTuple('memberships.room_id', 'memberships.user_id'),
         'in',
         pairs.map(({ roomId, userId }) => eb.tuple(roomId, userId)),
       ),
@@ -170,7 +179,7 @@ export async function roomsPage(
 ): Promise<KeysetPage<RoomRow>> {
   const mine = sql<boolean>`rooms.id in (select m.room_id from memberships m where m.user_id = ${userId})`;
   const theirs = sql<boolean>`not exists (select from memberships m where m.room_id = rooms.id and m.user_id = ${userId})`;
-  let all = db.selectFrom('rooms').selectAll('rooms');
+  let all = db.selectFrom('rooms').selectAll('rooms').where('rooms.deleted_at', 'is', null);
   const read = (rooms: typeof all) => readPage(rangesOf(rooms, roomsKeyset), roomsKeyset, slice);
   if (nameContains != null) all = all.where('name', 'ilike', containing(nameContains));
   if (visibility != null) all = all.where('visibility', '=', visibility);
@@ -204,6 +213,56 @@ export async function insertRoom(
     .returning('id')
     .executeTakeFirst();
   return row?.id;
+}
+
+/** From the commit on the room is there for nobody, and its slug is free. */
+export async function markRoomDeleted(trx: Trx, roomId: string, at: Date): Promise<void> {
+  // No room is ever given such a slug.
+  const slug = `deleted:${roomId}`;
+  await trx
+    .updateTable('rooms')
+    .set({ deleted_at: at, slug, visibility: 'PRIVATE' })
+    .where('id', '=', roomId)
+    .execute();
+}
+
+/** Rows of a deleted room that a statement deletes: few enough that nobody waits for it. */
+const BATCH = 1000;
+
+/** Deletes some memberships and removals of a deleted room; false once there are none. */
+export async function forgetMembers(db: Database, roomId: string): Promise<boolean> {
+  for (const table of ['memberships', 'removals']) {
+    const name = sql.table(table);
+    const { numAffectedRows = 0n } = await sql`
+      delete from ${name}
+      where room_id = ${roomId} and user_id in (select user_id from ${name} where room_id = ${roomId} limit ${BATCH})`.execute(
+      db,
+    );
+    if (numAffectedRows > 0n) return true;
+  }
+  return false;
+}
+
+/** Deletes the newest events of a deleted room, so that those that are left have no hole; false once there are none. */
+export async function forgetNewestEvents(db: Database, roomId: string): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('room_events')
+    .where('room_id', '=', roomId)
+    .where('seq', 'in', (qb) =>
+      qb
+        .selectFrom('room_events')
+        .select('seq')
+        .where('room_id', '=', roomId)
+        .orderBy('seq', 'desc')
+        .limit(BATCH),
+    )
+    .executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
+/** Deletes the row of a deleted room that holds nothing any more. */
+export async function deleteRoomRow(db: Database, roomId: string): Promise<void> {
+  await db.deleteFrom('rooms').where('id', '=', roomId).where('deleted_at', 'is not', null).execute();
 }
 
 export async function insertMembership(trx: Trx, membership: MembershipRow): Promise<void> {

@@ -8,6 +8,8 @@ import { wakeRoom, type Bus } from '../events/bus.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import { appendEvent, takeSeq } from '../events/event-log.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
+import { addJob } from '../jobs/jobs.queries.js';
+import { REMOVE_ROOM } from './room-removal.js';
 import { writeInRoom, type RoomWrite } from './room-write.js';
 import { watchRoom, type RoomWatch, type WatchOptions } from './room-watch.js';
 import * as policy from './rooms.policy.js';
@@ -17,6 +19,8 @@ export interface RoomsDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly feeds: RoomFeeds;
+  /** Has the jobs looked for that were committed. */
+  readonly wakeJobs: () => void;
 }
 
 /** What a write in a room answers: ids, and the place in the log of what was written. */
@@ -140,6 +144,22 @@ export class RoomsService {
       await queries.recordRemoval(write.trx, roomId, userId);
       return dropFrom(write, actorId, userId);
     });
+  }
+
+  /**
+   * Deletes a room: at once for everyone, whoever follows it among them; what it holds goes soon after, by a job, also through a crash. Throws NOT_FOUND,
+   * FORBIDDEN for all but owners.
+   */
+  async delete(actorId: string, roomId: string): Promise<string> {
+    await this.write(actorId, roomId, async (write) => {
+      if (!policy.canDeleteRoom(write.role)) throw forbidden('Owners delete a room.');
+      const place = await write.take();
+      await queries.markRoomDeleted(write.trx, roomId, place.at);
+      await addJob(write.trx, REMOVE_ROOM, roomId);
+      return write.append(place, { kind: 'ROOM_DELETED', actor_id: actorId });
+    });
+    this.deps.wakeJobs();
+    return roomId;
   }
 
   /** The room's events for one of its members, from a place on. Throws NOT_FOUND, FORBIDDEN, BAD_CURSOR, CURSOR_EXPIRED. */

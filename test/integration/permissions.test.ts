@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { backends, startParley, type Place } from '../support/app.js';
 import { Client, PASSWORD, signUp, word, type GraphQLAnswer, type Variables } from '../support/client.js';
 import { fieldsOf, nodeTypes, selectionOf, selectionOfRoot } from '../support/selection.js';
+import { createUpload } from '../support/resumable.js';
 import type { App } from '../../src/app.js';
 
 const ROLES = ['signed out', 'stranger', 'member', 'moderator', 'owner'] as const;
@@ -81,6 +82,8 @@ Mutation.refreshSession                   -        data             data        
 Mutation.signOut                          -        data             data        data        data        data
 Mutation.renewConnection (over HTTP)      -        UNAUTHENTICATED  BAD_REQUEST BAD_REQUEST BAD_REQUEST BAD_REQUEST
 Mutation.createRoom                       -        UNAUTHENTICATED  data        data        data        data
+Mutation.deleteRoom                       public   UNAUTHENTICATED  FORBIDDEN   FORBIDDEN   FORBIDDEN   data
+Mutation.deleteRoom                       private  UNAUTHENTICATED  NOT_FOUND   FORBIDDEN   FORBIDDEN   data
 Mutation.joinRoom                         public   UNAUTHENTICATED  data        CONFLICT    CONFLICT    CONFLICT
 Mutation.joinRoom                         private  UNAUTHENTICATED  NOT_FOUND   CONFLICT    CONFLICT    CONFLICT
 Mutation.leaveRoom                        public   UNAUTHENTICATED  FORBIDDEN   data        data        CONFLICT
@@ -383,6 +386,10 @@ describe.each(backends)('Permissions on %s', (backend) => {
     signOut: async () => ({ refreshToken: await freshSignIn() }),
     renewConnection: () => ({ accessToken: newcomer.token }),
     createRoom: () => ({ slug: `room-${word()}`, name: 'Another', topic: null, visibility: 'PRIVATE' }),
+    // The scene is needed further on.
+    deleteRoom: async ({ roomId }, role) => ({
+      roomId: role === 'owner' ? await people.owner.createRoom() : roomId,
+    }),
     joinRoom: ({ roomId }) => ({ roomId }),
     leaveRoom: ({ roomId }) => ({ roomId }),
     addMember: ({ roomId }, _role, detail) => ({
@@ -605,13 +612,8 @@ function outcome({ data, errors }: GraphQLAnswer, below?: string): string {
 const viewerIdOf = (userId: string): string => userId.replace('user_', 'viewer_');
 
 /** An upload over several requests, of which nothing was sent yet. */
-async function begunUpload(who: Client, roomId: string): Promise<string> {
-  const { createUpload } = await who.run(
-    `mutation ($input: CreateUploadInput!) { createUpload(input: $input) { upload { id } } }`,
-    { input: { roomId, name: 'a.txt', size: 5 } },
-  );
-  return createUpload.upload.id as string;
-}
+const begunUpload = async (who: Client, roomId: string): Promise<string> =>
+  (await createUpload(who, roomId, 5))['id'] as string;
 
 async function uploaded(client: Client, roomId: string): Promise<string> {
   const { data } = await client.upload(roomId, 'notes.txt', 'some text');

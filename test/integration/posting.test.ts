@@ -51,7 +51,7 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
     ({ db } = database);
     await migrateToLatest(db);
     feeds = new RoomFeeds({ db, bus, logger });
-    rooms = new RoomsService({ db, bus, feeds });
+    rooms = new RoomsService({ db, bus, feeds, wakeJobs: () => undefined });
     messages = new MessagesService({ db, bus, feeds });
     [owner, member, stranger] = [await makeUser(), await makeUser(), await makeUser()];
   });

@@ -98,7 +98,7 @@ export async function dropVariant(trx: Trx, storageKey: string): Promise<void> {
   if (numDeletedRows > 0n) await insertExpiredLeases(trx, [storageKey]);
 }
 
-/** Has what was found in a file shown; false where it is already, or the file was deleted. */
+/** Has what was found in a file shown, under its room's lock; false where it is already, or the file was deleted, by itself or with the room. */
 export async function showMedia(trx: Trx, fileId: string): Promise<boolean> {
   const { numUpdatedRows } = await trx
     .updateTable('files')
@@ -106,6 +106,7 @@ export async function showMedia(trx: Trx, fileId: string): Promise<boolean> {
     .where('id', '=', fileId)
     .where('media_known', '=', false)
     .where('deleted_at', 'is', null)
+    .where('room_id', 'in', (qb) => qb.selectFrom('rooms').select('id').where('deleted_at', 'is', null))
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { transaction, type Database, type Trx } from '../../db/database.js';
 import type { UploadPartRow, UploadSessionRow } from '../../db/tables.js';
-import { addJob } from '../../jobs/jobs.queries.js';
+import { addJob, dropJob } from '../../jobs/jobs.queries.js';
 
 /**
  * An upload over several requests: a row, its parts, and leases on all keys that its bytes lie under. Row and leases run out at the same time, which
@@ -260,4 +260,22 @@ export async function cancelUpload(db: Database, writer: Fenced): Promise<boolea
     await trx.deleteFrom('upload_sessions').where('id', '=', writer.id).execute();
     return true;
   });
+}
+
+/** Removes some uploads into a room, whatever became of them, and hands what is still leased for them to the sweeper; false once there are none. */
+export async function removeUploadsOfRoom(trx: Trx, roomId: string, limit: number): Promise<boolean> {
+  const uploads = await trx
+    .selectFrom('upload_sessions')
+    .select('id')
+    .where('room_id', '=', roomId)
+    .orderBy('id')
+    .limit(limit)
+    .forUpdate()
+    .execute();
+  for (const { id } of uploads) {
+    await expireLeases(trx, await keysOf(trx, id));
+    await dropJob(trx, UPLOAD_JOB, id);
+    await trx.deleteFrom('upload_sessions').where('id', '=', id).execute();
+  }
+  return uploads.length > 0;
 }

@@ -15,12 +15,12 @@ export interface HeldJob {
 
 /**
  * Asks for a job in the transaction that makes it due, so that it is neither lost nor done for nothing. One that is asked for already,
- * or under way, is not asked for twice. `delayMs`: not before so many milliseconds.
+ * or under way, is not asked for twice.
  */
-export async function addJob(trx: Trx | Database, kind: string, subject: string, delayMs = 0): Promise<void> {
+export async function addJob(trx: Trx, kind: string, subject: string): Promise<void> {
   await trx
     .insertInto('jobs')
-    .values({ kind, subject, run_at: after(delayMs) })
+    .values({ kind, subject })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }

@@ -80,12 +80,6 @@ describe.each(backends)('Jobs on %s', (backend) => {
     expect(await takeJobs(database.db, 'test', 5, 60_000)).toEqual([]);
   });
 
-  test('wait as long as they were asked to', async () => {
-    await transaction(database.db, (trx) => addJob(trx, 'test', 'later', 60_000));
-    expect(await takeJobs(database.db, 'test', 5, 60_000)).toEqual([]);
-    expect(await left()).toEqual(['later']);
-  });
-
   test('are never at more together than they may', async () => {
     let now = 0;
     let most = 0;

@@ -25,6 +25,7 @@ import {
 } from '../support/uploads.js';
 import type { Answer } from '../support/multipart-request.js';
 import { kinds } from '../support/kinds.js';
+import { createUpload, ended, sendByTus } from '../support/resumable.js';
 
 const MIB = 1024 * 1024;
 
@@ -116,6 +117,18 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
         'c.png',
       ]);
       await keptSoon(app.place, ada, roomId, { ...before, stored: before.stored + 2, rows: before.rows + 2 });
+    });
+
+    test('keeps nothing of a virus that comes by tus, which is refused where it is finished', async () => {
+      const bytes = Buffer.concat([picture(300_000), EICAR]);
+      const upload = await createUpload(ada, roomId, bytes.length);
+      await sendByTus(bytes, upload['url'], upload['token'].token, { chunkSize: 100_000 });
+      expect(await ended(ada, upload['id'])).toMatchObject({
+        state: 'REFUSED',
+        code: 'FILE_INFECTED',
+        file: null,
+      });
+      await keptSoon(app.place, ada, roomId, before);
     });
 
     test('refuses what the scanner does not look through', async () => {

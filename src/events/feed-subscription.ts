@@ -22,6 +22,8 @@ export interface Feed {
   /** How far the feed has read the log; undefined before it is armed. */
   readonly head: LogHead | undefined;
   readonly armed: Promise<void>;
+  /** Reads the log as far as `seq` at least; where it cannot be read, that is left to the tick. Never rejects. */
+  reach(seq: number): Promise<void>;
   /** The next events after `seq`, as far as the head. Throws CURSOR_EXPIRED at a hole. */
   after(seq: number): Promise<readonly RoomEventRow[]>;
   onTyping(listener: (signal: TypingSignal) => void): () => void;

@@ -129,18 +129,18 @@ export class RoomFeed implements Feed {
     if (signal.type === 'typing') for (const listener of this.typingListeners) listener(signal);
     else if (tracing !== undefined && signal.traceparent !== undefined)
       this.joinTrace(tracing, signal.seq, signal.traceparent);
-    else void this.onWakeUp(signal.seq);
+    else void this.reach(signal.seq);
   }
 
-  private onWakeUp(seq: number): Promise<void> | undefined {
-    return this.head !== undefined && seq > this.head.seq ? this.catchUp() : undefined;
+  async reach(seq: number): Promise<void> {
+    if (this.head !== undefined && seq > this.head.seq) await this.catchUp();
   }
 
   /** The same as part of the trace of the write. */
   private joinTrace(active: Tracing, seq: number, parent: string): void {
     active.woken(this.roomId, seq, parent);
     const name = `receive ${roomTopic(this.roomId)}`;
-    void active.span({ name, kind: 'consumer', parent }, () => this.onWakeUp(seq));
+    void active.span({ name, kind: 'consumer', parent }, () => this.reach(seq));
   }
 
   /**

@@ -26,6 +26,9 @@ class ArrayFeed implements Feed {
   get head(): LogHead {
     return { seq: this.log.length, tag: this.log.at(-1)?.tag ?? 'tag-0' };
   }
+  reach(): Promise<void> {
+    return Promise.resolve();
+  }
   after(seq: number): Promise<readonly RoomEventRow[]> {
     return Promise.resolve(this.log.slice(seq, seq + 2));
   }

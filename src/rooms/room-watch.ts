@@ -65,6 +65,9 @@ export async function watchRoom(
     if (after != null) place = await resolveCursor(db, room, head, after);
     else if (last != null) place = { seq: await placeBeforeLast(db, roomId, head, last), tag: head.tag };
 
+    // What the room's others were sent is kept for a while; it is of use only if nothing has changed that they do not know of yet.
+    if (place.seq < head.seq) await subscription.feed.reach(head.seq);
+
     // Follow.
     subscription.start(place.seq, membership.joined_seq);
     return new RoomWatch(subscription, place, head.seq, options);

@@ -17,6 +17,7 @@ describe('Watching who types', () => {
       roomId: 'room',
       head: { seq: 0, tag: 't' },
       armed: Promise.resolve(),
+      reach: () => Promise.resolve(),
       after: () => Promise.resolve([]),
       onTyping: (listener) => {
         listeners.add(listener);

@@ -12,6 +12,7 @@ import { EventStream } from '../support/event-stream.js';
 import { live, subscribe, type Feed } from '../support/live.js';
 import { fieldsOf } from '../support/selection.js';
 import { statementsOf } from '../support/statements.js';
+import { sql } from '../support/uploads.js';
 
 /** Everything below a type that is the same for every viewer. */
 function shared(typeName: string, depth: number): string {
@@ -32,9 +33,11 @@ function shared(typeName: string, depth: number): string {
 const OWN = `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) {
   __typename room { viewerMembership { role user { handle } } } } }`;
 const BODIES = 'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { cursor message { body } } }';
+const RESUMED = `subscription ($roomId: ID!, $after: String) {
+  messageAdded(roomId: $roomId, after: $after) { cursor message { body } } }`;
 
 describe.each(backends)('Many who follow one room, on %s', (backend) => {
-  let app: App;
+  let app: Awaited<ReturnType<typeof startParley>>;
   let ada: Client;
   let bob: Client;
   let roomId: string;
@@ -282,18 +285,38 @@ describe.each(backends)('Many who follow one room, on %s', (backend) => {
       'mutation ($id: ID!) { editMessage(input: { messageId: $id, body: "as it is now" }) { eventCursor } }',
       { id },
     );
-    const resumed = subscribe(
-      later,
-      BODIES.replace('$roomId: ID!', '$roomId: ID!, $after: String').replace(
-        '$roomId)',
-        '$roomId, after: $after)',
-      ),
-      { roomId, after },
-    );
+    const resumed = subscribe(later, RESUMED, { roomId, after });
     await resumed.take(1, 'messageAdded');
     expect(bodiesOf(resumed)).toEqual(['as it is now']);
     await Promise.all([first.dispose(), later.dispose()]);
   });
+
+  test.runIf(backend === 'postgres')(
+    'are told of a message as it is when they come back for it, also where nobody was woken by what changed it',
+    async () => {
+      const [first, later] = [live(bob), live(bob)];
+      const feed = subscribe(first, BODIES, { roomId });
+      await following([feed]);
+      const { eventCursor: after } = await ada.post(roomId, 'the last before');
+      const { id } = await ada.post(roomId, 'before a silent edit');
+      await eventually(10_000, 'to be told', () => bodiesOf(feed).includes('before a silent edit'));
+      // As another process commits it whose wake-up is lost, or still on its way.
+      await sql(
+        app.place,
+        `with message as (update messages set body = 'after it', edited_at = now() where id = $1 returning id, room_id),
+          room as (
+            update rooms set last_seq = last_seq + 1, last_tag = 'AAAAAAAAAAA'
+            where id = (select room_id from message) returning id, last_seq)
+          insert into room_events (room_id, seq, tag, kind, at, message_id)
+          select room.id, last_seq, 'AAAAAAAAAAA', 'MESSAGE_EDITED', now(), message.id from room, message`,
+        [Buffer.from(id.slice('msg_'.length), 'base64url').toString('hex')],
+      );
+      const resumed = subscribe(later, RESUMED, { roomId, after });
+      await resumed.take(1, 'messageAdded');
+      expect(bodiesOf(resumed)).toEqual(['after it']);
+      await Promise.all([first.dispose(), later.dispose()]);
+    },
+  );
 });
 
 describe.each([true, false])('Sockets of a server that compresses: %s', (compression) => {

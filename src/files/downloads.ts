@@ -1,7 +1,6 @@
 import { create as contentDisposition } from 'content-disposition';
 import fresh from 'fresh';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { ErrorCode } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
@@ -154,8 +153,16 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
 
   // Bytes.
   const part = range.kind === 'part' ? { start: range.start, end: range.end } : undefined;
-  const bytes = await deps.storage.read(shown.storage_key, part);
-  if (bytes === undefined) {
+  const length = part === undefined ? shown.size : part.end - part.start + 1;
+  const sent = await deps.storage.send(shown.storage_key, part, () => {
+    res.setHeader('Content-Length', length);
+    if (part !== undefined)
+      res.setHeader('Content-Range', `bytes ${String(part.start)}-${String(part.end)}/${String(shown.size)}`);
+    res.writeHead(part === undefined ? 200 : 206);
+    res.setTimeout(IDLE_MS, () => res.destroy());
+    return res;
+  });
+  if (sent === undefined) {
     // They go after the row: deleted a moment ago, or lost.
     if ((await deps.findFile(link.fileId)) !== undefined) {
       await shown.lost?.();
@@ -164,23 +171,10 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     refuse(res, 410, 'NOT_FOUND', 'This file was deleted.');
     return;
   }
-  if (part === undefined) {
-    res.writeHead(200, { 'Content-Length': shown.size });
-  } else {
-    res.writeHead(206, {
-      'Content-Length': part.end - part.start + 1,
-      'Content-Range': `bytes ${String(part.start)}-${String(part.end)}/${String(shown.size)}`,
-    });
-  }
-  res.setTimeout(IDLE_MS, () => res.destroy());
-  // A client that goes away is no failure, and stops the reading.
-  let gone = false;
-  let broken: Error | undefined;
-  res.once('close', () => (gone = true));
-  bytes.once('error', (error) => (broken = gone ? undefined : error));
-  await pipeline(bytes, res).catch((error: unknown) => {
-    if (broken !== undefined || !res.destroyed) throw error;
-  });
+  // A client that goes away is no failure, and has stopped the reading.
+  if (res.destroyed) return;
+  if (sent !== length) throw new Error(`of ${length} bytes of file ${file.id} only ${sent} are there`);
+  res.end();
 }
 
 /** Text is judged to be UTF-8 (media-type.ts). */

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { truncate } from 'node:fs/promises';
 import { request } from 'node:http';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
@@ -7,6 +9,7 @@ import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { stores } from '../support/object-store.js';
 import { get, type Got } from '../support/get.js';
+import { namesStored } from '../support/uploads.js';
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -175,6 +178,20 @@ describe.each(stores)('downloads from %s', (store) => {
     });
     expect((await get(url)).body.length).toBe(20_000_000 + PNG.length);
   });
+
+  test.runIf(store === 'disk')(
+    'bytes that the disk has lost break the answer off, which otherwise looked whole or never came to an end',
+    async () => {
+      const before = new Set(await namesStored(app.place));
+      const url = await linkTo('cut.txt', 'x'.repeat(3_000_000));
+      const stored = (await namesStored(app.place)).filter((name) => !before.has(name));
+      const [name = ''] = stored;
+      expect(stored).toHaveLength(1);
+      await truncate(join(app.place.dataDir, 'files', name.slice(0, 2), name), 2_000_000);
+      await expect(get(url)).rejects.toThrow('aborted');
+      expect((await get(url, { range: 'bytes=0-999' })).body.length).toBe(1000);
+    },
+  );
 
   test('a link is built on the public address, whatever Host a request names', async () => {
     await using elsewhere = await startParley('embedded', { PUBLIC_URL: 'https://chat.example.com/' });

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { isOutage } from '../../src/db/outage.js';
@@ -73,15 +75,35 @@ describe.each(stores)('Storage on %s', (kind) => {
   });
   afterEach(() => found.close());
 
-  const read = async (key: string, range?: { start: number; end: number }): Promise<Buffer> => {
-    const stream = await storage.read(key, range);
+  const read = async (key: string): Promise<Buffer> => {
+    const stream = await storage.read(key);
     if (stream === undefined) throw new Error('nothing there');
     return buffer(stream);
+  };
+  /** What is sent of a file, to one who takes a while for each chunk. */
+  const sent = async (key: string, range?: { start: number; end: number }): Promise<Buffer> => {
+    const taken: Buffer[] = [];
+    const to = new Writable({
+      write: (chunk: Buffer, _encoding, done) =>
+        void setImmediate(() => {
+          taken.push(Buffer.from(chunk));
+          done();
+        }),
+    });
+    const count = await storage.send(key, range, () => to);
+    expect(to.writableEnded).toBe(false);
+    await once(to.end(), 'finish');
+    const bytes = Buffer.concat(taken);
+    expect(count).toBe(bytes.length);
+    return bytes;
   };
   const listed = async (): Promise<string[]> => {
     const keys: string[] = [];
     for await (const key of storage.list()) keys.push(key);
     return keys;
+  };
+  const unused = (): Writable => {
+    throw new Error('nothing was to be sent');
   };
   const nothing = { whole: [], half: [] };
 
@@ -94,9 +116,10 @@ describe.each(stores)('Storage on %s', (kind) => {
       await storage.write(key, chunks(bytes.subarray(0, cut), bytes.subarray(cut)), never);
       expect(await storage.size(key)).toBe(size);
       expect((await read(key)).equals(bytes)).toBe(true);
-      expect((await read(key, { start: 0, end: 0 })).equals(bytes.subarray(0, 1))).toBe(true);
+      expect((await sent(key)).equals(bytes)).toBe(true);
+      expect((await sent(key, { start: 0, end: 0 })).equals(bytes.subarray(0, 1))).toBe(true);
       const [start, end] = [Math.floor(size / 4), size - 1];
-      expect((await read(key, { start, end })).equals(bytes.subarray(start))).toBe(true);
+      expect((await sent(key, { start, end })).equals(bytes.subarray(start))).toBe(true);
       expect(await found.look()).toEqual({ whole: [key], half: [] });
     },
   );
@@ -115,6 +138,22 @@ describe.each(stores)('Storage on %s', (kind) => {
     expect((await read(key)).equals(bytes)).toBe(true);
   });
 
+  test('sends several at once, each its own bytes', async () => {
+    const [one, two] = [randomBytes(3 * MIB), randomBytes(3 * MIB)];
+    const [first, second] = [newStorageKey(), newStorageKey()];
+    await storage.write(first, chunks(one), never);
+    await storage.write(second, chunks(two), never);
+    const got = await Promise.all([sent(first), sent(second), sent(first)]);
+    expect(got.map((bytes, i) => bytes.equals(i === 1 ? two : one))).toEqual([true, true, true]);
+  });
+
+  test('sends no more to one who has gone, which is no failure', async () => {
+    const key = newStorageKey();
+    await storage.write(key, chunks(randomBytes(LARGE)), never);
+    const to = new Writable({ write: () => void setImmediate(() => to.destroy()) });
+    expect(await storage.send(key, undefined, () => to)).toBeLessThan(LARGE);
+  });
+
   test('shows nothing of what is still being written', async () => {
     const key = newStorageKey();
     let go = (): void => undefined;
@@ -122,6 +161,7 @@ describe.each(stores)('Storage on %s', (kind) => {
     const writing = storage.write(key, chunks(randomBytes(6 * MIB), gate, randomBytes(6 * MIB)), never);
     await expect.poll(async () => (await found.look()).half, { timeout: 5000 }).toEqual([key]);
     expect(await storage.read(key)).toBeUndefined();
+    expect(await storage.send(key, undefined, unused)).toBeUndefined();
     expect(await storage.size(key)).toBeUndefined();
     expect(await listed()).toContain(key);
     go();

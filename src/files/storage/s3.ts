@@ -13,7 +13,8 @@ import {
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { S3Place } from '../../config/config.js';
 import { ParleyError } from '../../errors.js';
 import type { DirectStore } from './direct.js';
@@ -75,7 +76,28 @@ export class S3Storage implements Storage {
     }
   }
 
-  async read(key: string, range?: ByteRange): Promise<Readable | undefined> {
+  async read(key: string): Promise<Readable | undefined> {
+    return (await this.get(key))?.body;
+  }
+
+  async send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined> {
+    const answer = await this.get(key, range);
+    if (answer === undefined) return undefined;
+    const { body, size } = answer;
+    const to = begin();
+    let failure: unknown;
+    body.once('error', (error) => (failure = to.destroyed ? undefined : error));
+    // Who closes what is sent to them is no failure.
+    return pipeline(body, to, { end: false }).then(
+      () => size,
+      (error: unknown) => {
+        if (failure !== undefined || !to.destroyed) throw error;
+        return 0;
+      },
+    );
+  }
+
+  private async get(key: string, range?: ByteRange): Promise<{ body: Readable; size: number } | undefined> {
     const answer = await this.client
       .send(
         new GetObjectCommand({
@@ -84,7 +106,7 @@ export class S3Storage implements Storage {
         }),
       )
       .catch(unlessMissing);
-    return answer?.Body as Readable | undefined;
+    return answer && { body: answer.Body as Readable, size: answer.ContentLength ?? 0 };
   }
 
   async size(key: string): Promise<number | undefined> {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 /**
  * Where the bytes of files lie, under random keys. Guarantees of every implementation:
@@ -15,8 +15,14 @@ export interface Storage {
    * signal's reason at the first bytes that come after an abort.
    */
   write(key: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;
-  /** The bytes from `start` to `end`, both inclusive, or all of them; undefined where the key names nothing. */
-  read(key: string, range?: ByteRange): Promise<Readable | undefined>;
+  /** All the bytes; undefined where the key names nothing. */
+  read(key: string): Promise<Readable | undefined>;
+  /**
+   * Sends the bytes from `start` to `end`, both inclusive, or all of them, as fast as they are taken. `begin` is called once they are known
+   * to be there, says where to, and what it answers is not ended; a chunk is that one's only until it says that it was taken. Answers how many were sent: fewer than asked for where there are no
+   * more, or where that was closed; undefined where the key names nothing. Rejects when they cannot be read on.
+   */
+  send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined>;
   /** Bytes under the key; undefined where it names nothing. */
   size(key: string): Promise<number | undefined>;
   /** Resolves once the key names nothing, also when it never did. Reads that have begun may go on. */

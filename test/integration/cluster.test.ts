@@ -278,6 +278,37 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       await eventually(10_000, 'the roll is over', () => rolls(command) === 1);
     }, 60_000);
 
+    test('lets a replacement that serves already go again when another one does not start', async () => {
+      const command = launch();
+      const url = await command.ready();
+      const before = await childrenOf(command.pid);
+      const old = await connect(await signUp(url));
+      command.signal('SIGHUP');
+      const [stuck, other] = await eventually(10_000, 'both are started', async () => {
+        const fresh = (await childrenOf(command.pid)).filter((pid) => !before.includes(pid));
+        // At once, long before it can serve.
+        if (fresh[0] !== undefined) process.kill(fresh[0], 'SIGSTOP');
+        return fresh.length === WORKERS ? fresh : undefined;
+      });
+      await eventually(30_000, 'the other one serves', async () => {
+        await get(`${url}/`);
+        return logged(command, 'request').some(({ pid }) => pid === other);
+      });
+      process.kill(stuck!, 'SIGKILL');
+      await eventually(
+        30_000,
+        'the roll is given up',
+        () => logged(command, 'the processes are not replaced: the old ones go on').length === 1,
+      );
+      // What it answers until it is gone it answers whole.
+      await eventually(30_000, 'only the old ones are left', async () => {
+        expect((await get(`${url}/readyz`)).status).toBe(200);
+        return (await childrenOf(command.pid)).length === WORKERS;
+      });
+      expect(await childrenOf(command.pid)).toEqual(before);
+      expect([old.closes, rolls(command)]).toEqual([[], 0]);
+    }, 90_000);
+
     test.each([
       ['one process', {}],
       ['two processes', { WORKERS: '2' }],

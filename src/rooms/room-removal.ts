@@ -1,6 +1,6 @@
 import type { Database } from '../db/database.js';
 import type { JobKind } from '../jobs/job-runner.js';
-import { deleteRoomRow, forgetMembers, forgetNewestEvents } from './rooms.queries.js';
+import { deleteRoomRow, forgetMembers, forgetNewestEvents } from './room-removal.queries.js';
 
 /** As `addJob` names it; its subject is the room's id. */
 export const REMOVE_ROOM = 'remove room';

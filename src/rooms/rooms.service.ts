@@ -10,6 +10,7 @@ import { appendEvent, takeSeq } from '../events/event-log.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { addJob } from '../jobs/jobs.queries.js';
 import { REMOVE_ROOM } from './room-removal.js';
+import { markRoomDeleted } from './room-removal.queries.js';
 import { writeInRoom, type RoomWrite } from './room-write.js';
 import { watchRoom, type RoomWatch, type WatchOptions } from './room-watch.js';
 import * as policy from './rooms.policy.js';
@@ -154,7 +155,7 @@ export class RoomsService {
     await this.write(actorId, roomId, async (write) => {
       if (!policy.canDeleteRoom(write.role)) throw forbidden('Owners delete a room.');
       const place = await write.take();
-      await queries.markRoomDeleted(write.trx, roomId, place.at);
+      await markRoomDeleted(write.trx, roomId, place.at);
       await addJob(write.trx, REMOVE_ROOM, roomId);
       return write.append(place, { kind: 'ROOM_DELETED', actor_id: actorId });
     });

@@ -79,9 +79,7 @@ export interface NewPost extends LogHead {
   readonly keyed: { readonly key: string; readonly inputHash: string; readonly outcome: string } | undefined;
 }
 
-const insert = statement<{ at: Date }>(
-  'insert_posts',
-  `with head as (
+const POSTS = `with head as (
     ${MOVE_HEAD} and last_seq = $7 and last_tag = $8 returning ${NOW} as at
   ), post as (
     select post.*, at
@@ -93,15 +91,18 @@ const insert = statement<{ at: Date }>(
   ), logged as (
     insert into room_events (room_id, seq, tag, kind, at, actor_id, message_id)
     select $1, seq, tag, 'MESSAGE_ADDED', at, author_id, id from post
-  ), attached as (
+  )`;
+const FILES_AND_KEYS = `, attached as (
     insert into message_files (message_id, position, file_id)
     select file.* from head, unnest($15::uuid[], $16::int[], $17::uuid[]) as file
   ), claimed as (
     insert into idempotency_keys (mutation, user_id, key, input_hash, outcome)
     select '${POST_MESSAGE}', key.* from head, unnest($18::uuid[], $19::text[], $20::text[], $21::text[]) as key
-  )
-  select at from head`,
-);
+  )`;
+const AT = ' select at from head';
+/** Most posts bring neither files nor a key, and to insert no rows into a table costs Postgres as well. */
+const insertPlain = statement<{ at: Date }>('insert_posts', POSTS + AT);
+const insertAll = statement<{ at: Date }>('insert_posts_and_more', POSTS + FILES_AND_KEYS + AT);
 
 /**
  * Posts messages, one or more, with their files, events and keys, at the places right after `head`, provided that the room's log
@@ -121,13 +122,19 @@ export async function insertPosts(
     .flatMap(({ authorId, keyed }) => (keyed === undefined ? [] : { authorId, ...keyed }))
     // In one order everywhere, or two transactions could wait for each other's keys.
     .sort((a, b) => (`${a.authorId}:${a.key}` < `${b.authorId}:${b.key}` ? -1 : 1));
-  const [written] = await insert(db, [
+  const plain = [
     ...headMove(roomId, posts.length, posts.at(-1)?.tag ?? head.tag, { messages: posts.length }),
     ...[head.seq, head.tag],
     ...columns(posts, 'id', 'seq', 'tag', 'authorId', 'body', 'replyToId'),
-    ...columns(files, 'id', 'position', 'fileId'),
-    ...columns(keys, 'authorId', 'key', 'inputHash', 'outcome'),
-  ]);
+  ];
+  const [written] =
+    files.length === 0 && keys.length === 0
+      ? await insertPlain(db, plain)
+      : await insertAll(db, [
+          ...plain,
+          ...columns(files, 'id', 'position', 'fileId'),
+          ...columns(keys, 'authorId', 'key', 'inputHash', 'outcome'),
+        ]);
   return written?.at;
 }
 

@@ -4,6 +4,7 @@ import { throughOutage } from '../db/outage.js';
 import type { MessageRow, RoomEventRow } from '../db/tables.js';
 import { ParleyError } from '../errors.js';
 import { wakeRoom, type Bus } from '../events/bus.js';
+import type { LogHead } from '../events/event-log.js';
 import type { KnownMessage, KnownSubjects } from '../events/feed-subscription.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { filesByIds } from '../files/files.queries.js';
@@ -12,6 +13,7 @@ import { underRoomLock, type Written } from '../rooms/room-write.js';
 import { roomWithRoles } from '../rooms/rooms.queries.js';
 import { insertPosts, messagesByIds, POST_MESSAGE, type NewPost } from './messages.queries.js';
 import { decide, type Facts, type MessageWritten, type Post } from './post-decisions.js';
+import type { WrittenRooms } from './written-rooms.js';
 
 /** What became of a post. */
 export interface Posted extends MessageWritten {
@@ -28,7 +30,7 @@ export interface PostingDeps {
 }
 
 /** What was written, for those who follow the room. */
-type Tell = (seq: number, events: readonly RoomEventRow[], known: KnownSubjects) => void;
+type Tell = (last: LogHead, events: readonly RoomEventRow[], known: KnownSubjects) => void;
 
 /**
  * Posts what arrived together for one room, in one transaction, and answers what became of each, in their order. Three phases:
@@ -36,13 +38,15 @@ type Tell = (seq: number, events: readonly RoomEventRow[], known: KnownSubjects)
  *
  * The statement writes only where the room's log still ends as it did when the room was read. Whatever else decides (a role, a
  * message that is answered, a file) changes by an event of that log, and of two calls with one key the index lets one pass: so what
- * is written was decided rightly, without a lock between reading and writing. When something came between, all three are done again
- * under the room's lock; with `locked`, from the start. The answer says whether they were.
+ * is written was decided rightly, without a lock between reading and writing. Where this process was the last to write in the room,
+ * `written` knows it still, and nothing is read. When something came between, all three are done again: at first without a lock, where nothing had been
+ * read, then under the room's lock; with `locked`, from the start. The answer says whether they were.
  *
  * Throws what fails them all together. Then nothing is written, or after an outage (isOutage) nobody knows.
  */
 export async function postBatch(
   deps: PostingDeps,
+  written: WrittenRooms,
   roomId: string,
   posts: readonly Post[],
   locked: boolean,
@@ -51,9 +55,8 @@ export async function postBatch(
   let before: Written<Outcomes> | undefined;
 
   /** Undefined, with nothing written, when something came between. */
-  const attempt = async (db: Database | Trx, tell: Tell): Promise<Outcomes | undefined> => {
+  const attempt = async (db: Database | Trx, facts: Facts, tell: Tell): Promise<Outcomes | undefined> => {
     before = undefined;
-    const facts = await read(db, roomId, posts);
     const { outcomes, accepted } = decide(posts, facts);
     const last = accepted.at(-1);
     if (facts.found === undefined || last === undefined) return outcomes;
@@ -66,26 +69,34 @@ export async function postBatch(
     }
     const messages = accepted.map((post) => ({ row: rowOf(post, roomId, at), fileIds: post.fileIds }));
     tell(
-      last.seq,
+      last,
       accepted.map((post) => eventOf(post, roomId, at)),
       { messages, users: facts.found.users.values() },
     );
     return withStored(outcomes, messages);
   };
 
+  const unlocked = (db: Database, facts: Facts): Promise<Outcomes | undefined> =>
+    attempt(db, facts, (last, events, known) => {
+      if (facts.found !== undefined) written.wrote(facts.found, last);
+      // Not at once: those who posted are answered before many are told. In a trace each step is to be seen.
+      if (tracing === undefined) setImmediate(() => deps.feeds.offer(roomId, events, known));
+      wakeRoom(deps.bus, roomId, last.seq);
+    });
+
   return throughOutage(async (number) => {
     if (number === 0 && !locked) {
-      const outcomes = await deps.db.connection().execute((db) =>
-        attempt(db, (seq, events, known) => {
-          // Not at once: those who posted are answered before many are told. In a trace each step is to be seen.
-          if (tracing === undefined) setImmediate(() => deps.feeds.offer(roomId, events, known));
-          wakeRoom(deps.bus, roomId, seq);
-        }),
-      );
+      const found = written.of(roomId, posts);
+      const outcomes =
+        (found && (await unlocked(deps.db, { found, replies: [], files: [], first: new Map() }))) ??
+        (await deps.db.connection().execute(async (db) => unlocked(db, await read(db, roomId, posts))));
       if (outcomes !== undefined) return { outcomes, locked };
     }
+    written.forget(roomId);
     const outcomes = await underRoomLock(deps, roomId, before, async (trx, wake) => {
-      const done = await attempt(trx, wake);
+      const done = await attempt(trx, await read(trx, roomId, posts), ({ seq }) => {
+        wake(seq);
+      });
       if (done === undefined) throw new Error(`the log of room ${roomId} moved on under its lock`);
       return done;
     });

@@ -3,6 +3,7 @@ import { ParleyError } from '../errors.js';
 import { tracing, type SpanOptions } from '../observability/tracing.js';
 import { postBatch, type Posted, type PostingDeps } from './post-batch.js';
 import type { Post } from './post-decisions.js';
+import { WrittenRooms } from './written-rooms.js';
 
 /** Posts in one batch, so that none waits for a great many others to be written. */
 const BATCH = 64;
@@ -28,6 +29,7 @@ interface Line {
  */
 export class Posting {
   private readonly lines = new Map<string, Line>();
+  private readonly written = new WrittenRooms();
 
   constructor(private readonly deps: PostingDeps) {}
 
@@ -68,7 +70,7 @@ export class Posting {
   private async write(roomId: string, line: Line, batch: readonly Waiting[]): Promise<void> {
     try {
       const posts = batch.map(({ post }) => post);
-      const post = () => postBatch(this.deps, roomId, posts, line.locked);
+      const post = () => postBatch(this.deps, this.written, roomId, posts, line.locked);
       const { outcomes, locked } = await (tracing === undefined ? post() : tracing.span(spanOf(batch), post));
       line.locked = locked;
       for (const [i, { resolve, reject }] of batch.entries()) {

@@ -177,6 +177,42 @@ describe.each(backends)('Posts to one room on %s', (backend) => {
     expect(woken.slice(-3)).toEqual([2, 3, 18]);
   });
 
+  const kinds = async (work: () => Promise<unknown>): Promise<string[]> =>
+    (await statementsOf(work)).map(({ text }) => text.trim().slice(0, 6));
+
+  test('are one statement where this process was the last to write, and of those whose roles it has just seen', async () => {
+    for (const by of [owner, member]) await post({ by });
+    expect(await kinds(() => post({ by: owner }))).toEqual(['with h']);
+    expect(
+      await kinds(() => Promise.all([post({ by: member }), post({ by: owner }), post({ by: owner })])),
+    ).toEqual(['with h', 'with h']);
+    expect(await kinds(() => outcomeOf(post({ by: stranger })))).toEqual(['select']);
+    expect(await kinds(() => post({ by: owner, key: 'k' }))).toContain('select');
+    expect(await kinds(() => post({ by: owner }))).toEqual(['with h']);
+    expect(await log()).toHaveLength(8);
+  });
+
+  test('read again where somebody else has written', async () => {
+    const other = new MessagesService({ db, bus, feeds });
+    for (let i = 0; i < 3; i++) await post({ by: owner, body: 'ours' });
+    await post({ by: member, body: 'theirs' }, other);
+    expect(await kinds(() => post({ by: owner, body: 'ours' }))).toEqual(['with h', 'select', 'with h']);
+    await post({ by: member, body: 'theirs' }, other);
+    // Where two take turns, it is not tried again and again.
+    expect(await kinds(() => post({ by: owner, body: 'ours' }))).toEqual(['select', 'with h']);
+    expect(await log()).toEqual(['ours', 'ours', 'ours', 'theirs', 'ours', 'theirs', 'ours']);
+  });
+
+  test('are refused to one who was a member when they posted last, also after the room is gone', async () => {
+    for (let i = 0; i < 3; i++) await post({ by: member });
+    await rooms.removeMember(owner, roomId, member);
+    expect(await outcomeOf(post({ by: member }))).toBe('FORBIDDEN');
+    await rooms.addMember(owner, roomId, member, 'MEMBER');
+    for (let i = 0; i < 3; i++) await post({ by: member });
+    await rooms.delete(owner, roomId);
+    expect(await outcomeOf(post({ by: member }))).toBe('NOT_FOUND');
+  });
+
   test('are at most sixty-four at a time', async () => {
     const posting = Array.from({ length: 1 + 64 + 1 }, (_, i) => post({ by: member, body: `${i}` }));
     await Promise.all(posting);

@@ -7,18 +7,19 @@ import { Services } from './lib/services.js';
 import { crowd } from './sections/crowd.js';
 import { download } from './sections/download.js';
 import { fanout } from './sections/fanout.js';
+import { images } from './sections/images.js';
 import { overhead } from './sections/overhead.js';
 import { pages } from './sections/pages.js';
 import { post } from './sections/post.js';
 import { upload } from './sections/upload.js';
 
-/** `npm run bench -- fanout | post | pages | overhead | upload | download`: measures, keeps the numbers, prints the tables. docs/performance.md says how. */
+/** `npm run bench -- fanout | post | pages | overhead | upload | download | images`: measures, keeps the numbers, prints the tables. docs/performance.md says how. */
 async function main(args) {
   const {
     name,
     section: asked,
     options,
-  } = readOptions(args, { fanout, post, pages, overhead, upload, download });
+  } = readOptions(args, { fanout, post, pages, overhead, upload, download, images });
   const section = options.crowd ? crowd : asked;
   section.check?.(options);
   const outcomeName = section.nameOf(options);

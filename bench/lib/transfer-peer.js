@@ -93,7 +93,7 @@ function fastapiVersions() {
   return Object.fromEntries(Object.keys(PACKAGES).map((name, index) => [name, found[index]]));
 }
 
-const UPLOAD_FILE = `mutation ($input: UploadFileInput!) { uploadFile(input: $input) { file { size sha256 url } } }`;
+const UPLOAD_FILE = `mutation ($input: UploadFileInput!) { uploadFile(input: $input) { file { id size sha256 url } } }`;
 
 /** Parley as it is: a member uploads to a room, and the answer comes when the file is on the disk and shown. */
 export const parleyUpload = {

@@ -3,6 +3,7 @@ import { parleyPages } from '../lib/pages-peer.js';
 import { parleyFanout } from '../lib/parley-peer.js';
 import { parleyPosts } from '../lib/parley-posts.js';
 import { parleyDownload } from '../lib/download-peer.js';
+import { parleyImages } from '../lib/images-peer.js';
 import { parleyUpload } from '../lib/transfer-peer.js';
 
 const fanout = parleyFanout();
@@ -15,5 +16,6 @@ export default {
   overhead: parleyOverhead,
   upload: { title: 'Parley, hashed, judged and synced', ...parleyUpload },
   download: parleyDownload,
+  images: parleyImages,
   pages: { title: 'Parley, with totalCount', ...parleyPages },
 };

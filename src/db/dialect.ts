@@ -5,7 +5,7 @@ import type { Logger } from '../observability/logger.js';
 import { tracing } from '../observability/tracing.js';
 import type { Database } from './database.js';
 import { preparedName } from './statement.js';
-import { timestampOr } from './timestamps.js';
+import { timestampOf } from './timestamps.js';
 import type { Tables } from './tables.js';
 
 type Parse = (text: string) => unknown;
@@ -15,7 +15,7 @@ const usual = pg.types.getTypeParser as (oid: number, format?: 'text' | 'binary'
 /** Sequence numbers, counts and sizes stay below 2^53, so int8 is read as a number. */
 const PARSERS = new Map<number, Parse>([
   [pg.types.builtins.INT8, Number],
-  [pg.types.builtins.TIMESTAMPTZ, timestampOr(usual(pg.types.builtins.TIMESTAMPTZ))],
+  [pg.types.builtins.TIMESTAMPTZ, timestampOf],
 ]);
 
 const types: pg.CustomTypesConfig = {

@@ -1,10 +1,9 @@
 import fc from 'fast-check';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { timestampOr } from './timestamps.js';
+import { isoOf, timestampOf } from './timestamps.js';
 
 const usual = pg.types.getTypeParser(pg.types.builtins.TIMESTAMPTZ) as (text: string) => unknown;
-const parse = timestampOr(usual);
 
 test('A timestamp in UTC is read as the driver reads it', () => {
   const days = {
@@ -16,7 +15,7 @@ test('A timestamp in UTC is read as the driver reads it', () => {
     fc.property(fc.date(days), (date) => {
       // As Postgres writes it: without the zeros that end a fraction.
       const text = date.toISOString().replace('T', ' ').replace(/0*Z$/, '').replace(/\.$/, '');
-      expect(parse(`${text}+00`)).toEqual(date);
+      expect(timestampOf(`${text}+00`)).toEqual(date);
       expect(usual(`${text}+00`)).toEqual(date);
     }),
     { numRuns: 2000 },
@@ -33,5 +32,20 @@ test.each([
   'infinity',
   '-infinity',
 ])('%s is left to the driver', (text) => {
-  expect(parse(text)).toEqual(usual(text));
+  expect(timestampOf(text)).toEqual(usual(text));
+});
+
+test('A date is written as JavaScript writes it, in whatever order they come', () => {
+  fc.assert(
+    fc.property(fc.array(fc.date({ noInvalidDate: true })), (dates) => {
+      // Days that stand beside each other, too: the last millisecond of one and the first of the next.
+      const near = dates.flatMap((date) =>
+        [-1, 0, 1].map((ms) => new Date(Math.floor(date.getTime() / 864e5) * 864e5 + ms)),
+      );
+      for (const date of [...dates, ...near.filter((day) => !Number.isNaN(day.getTime()))])
+        expect(isoOf(date)).toBe(date.toISOString());
+    }),
+    { numRuns: 500 },
+  );
+  expect(() => isoOf(new Date(NaN))).toThrow(RangeError);
 });

@@ -10,21 +10,13 @@ import {
   type GraphQLObjectType,
   type GraphQLOutputType,
 } from 'graphql';
-import type { ObjectPlan, Planner } from './plan.js';
-import { isPromise, Unusual, type Answer, type FieldInfo, type Key, type Path, type Run } from './run.js';
+import type { FieldPlan, ObjectPlan, Planner } from './plan.js';
+import { isPromise, Unusual, type Answer, type Key, type Run } from './run.js';
 
 /**
- * Turns what a field resolved to into its part of the answer, `answer[key]`; at once, or when a promise below it is there. `above`: the
- * path of what the answer belongs to. Throws Unusual, or what a resolver threw, for anything that is an error.
+ * Turns what a field resolved to into its part of the answer, `answer[key]`; at once, or when a promise below it is there. Throws Unusual, or what a resolver threw, for anything that is an error.
  */
-export type Complete = (
-  run: Run,
-  value: unknown,
-  answer: Answer,
-  key: Key,
-  above: Path | undefined,
-  info: FieldInfo,
-) => void;
+export type Complete = (run: Run, value: unknown, answer: Answer, key: Key, field: FieldPlan) => void;
 
 /** CompleteValue of the specification, section 6.4.3, for one field; `nodes` are its selections. */
 export function completionOf(
@@ -40,17 +32,17 @@ export function completionOf(
 }
 
 function nonNull(complete: Complete): Complete {
-  return (run, value, answer, key, above, info) => {
+  return (run, value, answer, key, field) => {
     // Where this fails, the specification makes the next field above null: graphql-js does that.
     if (value == null) throw new Unusual();
-    complete(run, value, answer, key, above, info);
+    complete(run, value, answer, key, field);
   };
 }
 
 function nullable(complete: Complete): Complete {
-  return (run, value, answer, key, above, info) => {
+  return (run, value, answer, key, field) => {
     if (value == null) answer[key] = null;
-    else complete(run, value, answer, key, above, info);
+    else complete(run, value, answer, key, field);
   };
 }
 
@@ -63,21 +55,20 @@ function leaf(type: GraphQLLeafType): Complete {
 }
 
 function list(complete: Complete): Complete {
-  return (run, value, answer, key, above, info) => {
+  return (run, value, answer, key, field) => {
     if (!Array.isArray(value)) throw new Unusual();
-    const path = { prev: above, key, typename: info.typenameAt(key) };
     const items: unknown[] = new Array(value.length);
     answer[key] = items;
-    for (let i = 0; i < value.length; i++) run.put(value[i], complete, items as never, i, path, info);
+    for (let i = 0; i < value.length; i++) run.put(value[i], complete, items as never, i, field);
   };
 }
 
 function object(type: GraphQLObjectType, plan: ObjectPlan): Complete {
   const { isTypeOf } = type;
-  return (run, value, answer, key, above, info) => {
+  return (run, value, answer, key, field) => {
     // One that has to be asked for is rare, and the answer may be a promise.
-    if (isTypeOf != null && isTypeOf(value, run.context, info) !== true) throw new Unusual();
-    run.fill(plan, value, answer, key, above, info);
+    if (isTypeOf != null && isTypeOf(value, run.context, run.infoOf(field)) !== true) throw new Unusual();
+    run.fill(plan, value, answer, key);
   };
 }
 
@@ -95,12 +86,12 @@ function abstract(type: GraphQLAbstractType, nodes: readonly FieldNode[], planne
     }
     return complete;
   };
-  return (run, value, answer, key, above, info) => {
-    const name = resolveType(value, run.context, info, type);
+  return (run, value, answer, key, field) => {
+    const name = resolveType(value, run.context, run.infoOf(field), type);
     if (isPromise(name)) {
       run.wait(name, (known) => {
-        completeAs(known)(run, value, answer, key, above, info);
+        completeAs(known)(run, value, answer, key, field);
       });
-    } else completeAs(name)(run, value, answer, key, above, info);
+    } else completeAs(name)(run, value, answer, key, field);
   };
 }

@@ -17,7 +17,6 @@ export class Unusual extends Error {}
 export type Key = string | number;
 /** The object or list that something is written to. */
 export type Answer = Record<Key, unknown>;
-export type Path = GraphQLResolveInfo['path'];
 
 /**
  * Executes a plan. Answers the data, or a promise of it; throws or rejects where the answer would have an error.
@@ -35,6 +34,8 @@ export class Run {
   private reject: ((reason: Error) => void) | undefined;
   /** Why it cannot answer. What it was is found out again by graphql-js. */
   private failure: Unusual | undefined;
+  /** By the index of their field. */
+  private readonly infos: FieldInfo[] = [];
 
   constructor(
     readonly plan: Plan,
@@ -46,7 +47,7 @@ export class Run {
   data(): unknown {
     const data: Answer = { ...this.plan.root.blank };
     try {
-      this.fields(this.plan.root, this.rootValue, data, undefined);
+      this.fields(this.plan.root, this.rootValue, data);
     } catch (error) {
       // What else was begun goes on no further.
       this.failure = new Unusual();
@@ -63,35 +64,26 @@ export class Run {
   }
 
   /** Makes `answer[key]` an object of what `plan` selects of `source`. */
-  fill(
-    plan: ObjectPlan,
-    source: unknown,
-    answer: Answer,
-    key: Key,
-    above: Path | undefined,
-    info: FieldInfo,
-  ): void {
+  fill(plan: ObjectPlan, source: unknown, answer: Answer, key: Key): void {
     const object: Answer = { ...plan.blank };
     answer[key] = object;
-    this.fields(plan, source, object, { prev: above, key, typename: info.typenameAt(key) });
+    this.fields(plan, source, object);
   }
 
-  /** Completes `value` into `answer[key]`, once it is there. */
-  put(
-    value: unknown,
-    complete: Complete,
-    answer: Answer,
-    key: Key,
-    above: Path | undefined,
-    info: FieldInfo,
-  ): void {
+  /** Completes `value`, or an item of it, into `answer[key]`, once it is there. */
+  put(value: unknown, complete: Complete, answer: Answer, key: Key, field: FieldPlan): void {
     if (isPromise(value)) {
       this.wait(value, (resolved) => {
         if (resolved instanceof Error) throw resolved;
-        complete(this, resolved, answer, key, above, info);
+        complete(this, resolved, answer, key, field);
       });
     } else if (value instanceof Error) throw value;
-    else complete(this, value, answer, key, above, info);
+    else complete(this, value, answer, key, field);
+  }
+
+  /** What resolvers are told of a field: the same for all objects that have it. */
+  infoOf(field: FieldPlan): GraphQLResolveInfo {
+    return (this.infos[field.index] ??= new FieldInfo(this, field));
   }
 
   /** Goes on with `then` when `promise` is fulfilled; if either fails, so does the run. */
@@ -119,31 +111,28 @@ export class Run {
     this.reject?.(this.failure);
   }
 
-  private fields({ fields }: ObjectPlan, source: unknown, answer: Answer, path: Path | undefined): void {
+  private fields({ fields }: ObjectPlan, source: unknown, answer: Answer): void {
     for (const field of fields) {
+      const { key, complete } = field;
       if (field.resolve === undefined) {
         const value = propertyOf(source, field);
         // Most of what is selected is text, which is its own answer.
-        if (field.isText && typeof value === 'string') answer[field.key] = value;
-        else this.put(value, field.complete, answer, field.key, path, new FieldInfo(this, field, path));
-      } else {
-        const info = new FieldInfo(this, field, path);
-        const value = this.resolved(field.resolve, field, source, info);
-        this.put(value, field.complete, answer, field.key, path, info);
-      }
+        if (field.isText && typeof value === 'string') answer[key] = value;
+        else this.put(value, complete, answer, key, field);
+      } else this.put(this.resolved(field.resolve, field, source), complete, answer, key, field);
     }
   }
 
-  private resolved(
-    resolve: Resolver,
-    { definition, nodes }: FieldPlan,
-    source: unknown,
-    info: FieldInfo,
-  ): unknown {
-    const args = definition.args.length === 0 ? {} : getArgumentValues(definition, nodes[0], this.variables);
-    return resolve(source, args, this.context, info);
+  private resolved(resolve: Resolver, field: FieldPlan, source: unknown): unknown {
+    const { definition, nodes } = field;
+    const args =
+      definition.args.length === 0 ? NONE : getArgumentValues(definition, nodes[0], this.variables);
+    return resolve(source, args, this.context, this.infoOf(field));
   }
 }
+
+/** The arguments of a field that takes none. */
+const NONE: Readonly<Record<string, unknown>> = Object.freeze({});
 
 function propertyOf(source: unknown, { definition }: FieldPlan): unknown {
   const property: unknown = (source as Readonly<Record<string, unknown>> | undefined)?.[definition.name];
@@ -152,12 +141,11 @@ function propertyOf(source: unknown, { definition }: FieldPlan): unknown {
   return property;
 }
 
-/** What resolvers are told of their field. Of the many that are made, few are looked into. */
-export class FieldInfo implements GraphQLResolveInfo {
+/** What resolvers are told of a field. It has no path, so that there is one for all objects: a query whose resolvers ask for it is graphql-js's. */
+class FieldInfo implements GraphQLResolveInfo {
   constructor(
     private readonly run: Run,
     private readonly field: FieldPlan,
-    private readonly above: Path | undefined,
   ) {}
 
   get fieldName(): string {
@@ -172,8 +160,8 @@ export class FieldInfo implements GraphQLResolveInfo {
   get parentType(): GraphQLObjectType {
     return this.field.parentType;
   }
-  get path(): Path {
-    return { prev: this.above, key: this.field.key, typename: this.field.parentType.name };
+  get path(): never {
+    throw new Unusual();
   }
   get schema(): GraphQLSchema {
     return this.run.plan.schema;
@@ -189,11 +177,6 @@ export class FieldInfo implements GraphQLResolveInfo {
   }
   get variableValues(): Variables {
     return this.run.variables;
-  }
-
-  /** The type that a part of a path names: the places of a list belong to none. */
-  typenameAt(key: Key): string | undefined {
-    return typeof key === 'number' ? undefined : this.field.parentType.name;
   }
 }
 

@@ -29,28 +29,45 @@ export function encodeId(type: NodeTypeName, id: string): string {
 
 const UUID_LENGTH = 36;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-/** The two characters that 12 bits are written as. */
-const PAIRS = Array.from(
-  { length: 64 * 64 },
-  (_, bits) => `${ALPHABET[bits >> 6] ?? ''}${ALPHABET[bits & 63] ?? ''}`,
+/** The codes of the two characters that 12 bits are written as, one after the other. */
+const PAIRS = Uint8Array.from({ length: 2 * 64 * 64 }, (_, i) =>
+  ALPHABET.charCodeAt(i % 2 === 0 ? i >> 7 : (i >> 1) & 63),
+);
+/** Of each hexadecimal digit's code, its value. */
+const DIGITS = Uint8Array.from(
+  { length: 128 },
+  (_, code) => Number.parseInt(String.fromCharCode(code), 16) || 0,
 );
 
-/** A UUID in lower case as base64url: by a third of what a Buffer takes for it, and a page has a hundred. */
+/**
+ * A UUID in lower case as base64url. All characters at once: put together from parts it would cost three times as much, and a page has a hundred.
+ */
 function shortUuid(id: string): string {
-  const first = pair(id, 0, 1, 2) + pair(id, 3, 4, 5) + pair(id, 6, 7, 9) + pair(id, 10, 11, 12);
-  const second = pair(id, 14, 15, 16) + pair(id, 17, 19, 20) + pair(id, 21, 22, 24);
-  const third = pair(id, 25, 26, 27) + pair(id, 28, 29, 30) + pair(id, 31, 32, 33);
-  return first + second + third + (PAIRS[(digit(id, 34) << 8) | (digit(id, 35) << 4)] ?? '');
+  const a = place(id, 0, 1, 2);
+  const b = place(id, 3, 4, 5);
+  const c = place(id, 6, 7, 9);
+  const d = place(id, 10, 11, 12);
+  const e = place(id, 14, 15, 16);
+  const f = place(id, 17, 19, 20);
+  const g = place(id, 21, 22, 24);
+  const h = place(id, 25, 26, 27);
+  const i = place(id, 28, 29, 30);
+  const j = place(id, 31, 32, 33);
+  const k = (digit(id, 34) << 9) | (digit(id, 35) << 5);
+  // prettier-ignore
+  return String.fromCharCode(
+    at(a), at(a + 1), at(b), at(b + 1), at(c), at(c + 1), at(d), at(d + 1),
+    at(e), at(e + 1), at(f), at(f + 1), at(g), at(g + 1), at(h), at(h + 1),
+    at(i), at(i + 1), at(j), at(j + 1), at(k), at(k + 1),
+  );
 }
 
-/** Of the digits at three places. */
-const pair = (id: string, a: number, b: number, c: number): string =>
-  PAIRS[(digit(id, a) << 8) | (digit(id, b) << 4) | digit(id, c)] ?? '';
+/** Where `PAIRS` has the two for the digits at three places. */
+const place = (id: string, a: number, b: number, c: number): number =>
+  (digit(id, a) << 9) | (digit(id, b) << 5) | (digit(id, c) << 1);
 
-function digit(id: string, at: number): number {
-  const code = id.charCodeAt(at);
-  return code < 58 ? code - 48 : code - 87;
-}
+const digit = (id: string, at: number): number => DIGITS[id.charCodeAt(at)] ?? 0;
+const at = (place: number): number => PAIRS[place] ?? 0;
 
 /** Undefined for anything that `encodeId` did not make. */
 export function parseId(text: string): { type: NodeTypeName; id: string } | undefined {

@@ -1,4 +1,5 @@
 import { GraphQLError, Kind } from 'graphql';
+import { isoOf } from '../db/timestamps.js';
 import { builder } from './builder.js';
 
 /** RFC 3339, section 5.6: date, T, time, offset. */
@@ -15,7 +16,7 @@ function parseDateTime(value: unknown): Date {
 builder.scalarType('DateTime', {
   description: 'A point in time: RFC 3339, UTC, milliseconds.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
-  serialize: (date) => date.toISOString(),
+  serialize: isoOf,
   parseValue: parseDateTime,
 });
 

@@ -3,6 +3,7 @@ import type { Database, Trx } from '../db/database.js';
 import { preparedRanges, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { statement } from '../db/statement.js';
 import type { MessageRow, Tables } from '../db/tables.js';
+import { timestampOf } from '../db/timestamps.js';
 import { headMove, MOVE_HEAD, NOW, type LogHead } from '../events/event-log.js';
 
 /** Answers in the order of `ids`. */
@@ -22,25 +23,30 @@ export async function roomOfMessage(db: Database, id: string): Promise<string | 
   return row?.room_id;
 }
 
-export type TimelineRow = MessageRow & { readonly author: PublicUser };
-
-/** A message and its author as one flat row. */
-interface FlatRow extends MessageRow {
-  readonly author_handle: string;
-  readonly author_name: string;
-  readonly author_created_at: Date;
+/** A message with its author, whom nearly every page shows: that saves a statement, and half the promises of an answer. */
+export interface TimelineRow extends MessageRow {
+  readonly author: PublicUser;
 }
 
-export const timelineKeyset: Pick<Keyset<Tables, 'messages', MessageRow>, 'direction' | 'keyOf'> = {
+/** A message and its author as one flat row. What costs to be read stays text until it is asked for. */
+interface FlatRow extends Omit<MessageRow, 'room_id'> {
+  readonly author_handle: string;
+  readonly author_name: string;
+  readonly author_since: string;
+}
+
+export const timelineKeyset: Pick<
+  Keyset<Tables, 'messages', Pick<MessageRow, 'seq'>>,
+  'direction' | 'keyOf'
+> = {
   direction: 'asc',
   keyOf: (row) => [row.seq],
 };
 
-/** With their authors, whom nearly every page shows: that saves a statement, and half the promises of an answer. */
 const timeline = preparedRanges<FlatRow>(
   'timeline',
-  `select m.id, m.room_id, m.seq, m.author_id, m.body, m.reply_to_id, m.created_at, m.edited_at, m.deleted_at,
-     u.handle as author_handle, u.name as author_name, u.created_at as author_created_at
+  `select m.id, m.seq, m.author_id, m.body, m.reply_to_id, m.created_at, m.edited_at, m.deleted_at,
+     u.handle as author_handle, u.name as author_name, u.created_at::text as author_since
    from messages m join users u on u.id = m.author_id
    where m.room_id = $1`,
   'm.seq',
@@ -52,19 +58,34 @@ export async function timelinePage(
   slice: Slice,
 ): Promise<KeysetPage<TimelineRow>> {
   const page = await readPage(timeline(db, roomId), timelineKeyset, slice);
-  return { ...page, rows: page.rows.map(withAuthor) };
+  return { ...page, rows: page.rows.map((row) => timelineRow(roomId, row)) };
 }
 
-const withAuthor = (row: FlatRow): TimelineRow =>
-  Object.assign(row, {
-    author: {
-      id: row.author_id,
-      handle: row.author_handle,
-      name: row.author_name,
-      created_at: row.author_created_at,
-    },
-  });
+const timelineRow = (room_id: string, row: FlatRow): TimelineRow => ({
+  id: row.id,
+  room_id,
+  seq: row.seq,
+  author_id: row.author_id,
+  body: row.body,
+  reply_to_id: row.reply_to_id,
+  created_at: row.created_at,
+  edited_at: row.edited_at,
+  deleted_at: row.deleted_at,
+  author: new Author(row.author_id, row.author_handle, row.author_name, row.author_since),
+});
 
+class Author implements PublicUser {
+  constructor(
+    readonly id: string,
+    readonly handle: string,
+    readonly name: string,
+    private readonly since: string,
+  ) {}
+
+  get created_at(): Date {
+    return timestampOf(this.since);
+  }
+}
 /** Under which its idempotency keys are kept. */
 export const POST_MESSAGE = 'postMessage';
 

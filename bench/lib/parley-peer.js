@@ -10,7 +10,8 @@ const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) 
 /** Of the bench's own Parleys, each of which starts with it; page cursors of one are good for the next. */
 const JWT_SECRET = randomBytes(32).toString('hex');
 
-const PROGRAM = [join(ROOT, 'dist/src/main.js')];
+/** As `npm start` has it. */
+const PROGRAM = ['--min-semi-space-size=16', join(ROOT, 'dist/src/main.js')];
 
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is

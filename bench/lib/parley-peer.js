@@ -11,7 +11,8 @@ const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) 
 const JWT_SECRET = randomBytes(32).toString('hex');
 
 /** As `npm start` has it. */
-const PROGRAM = ['--min-semi-space-size=16', join(ROOT, 'dist/src/main.js')];
+const FLAGS = ['--min-semi-space-size=16', '--no-allocation-site-pretenuring'];
+const PROGRAM = [join(ROOT, 'dist/src/main.js')];
 
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is
@@ -38,7 +39,7 @@ export async function startParley(
     ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
     ...more,
   };
-  const args = ['--expose-gc', '--import', serverModule('collect-garbage.js'), ...program];
+  const args = ['--expose-gc', '--import', serverModule('collect-garbage.js'), ...FLAGS, ...program];
   const server = await bench.startServer(args, env, { cpus });
   return {
     ...server,

@@ -68,6 +68,16 @@ describe('A page cursor', () => {
     );
   });
 
+  test('is refused before it is read, so that none is too deep to be refused', () => {
+    const deep = Buffer.from('['.repeat(50_000) + ']'.repeat(50_000)).toString('base64url');
+    for (const kind of ['p', 'n']) expect(refusal(`${kind}AAAAAAAAAAAA${deep}`, 'list')).toEqual(badCursor);
+  });
+
+  test('of one number has the form of earlier versions as well', () => {
+    expect(cursors.decode('messages', 'pf6I7vwLlNvoiWzVd', 'after')).toEqual([5]);
+    expect(refusal('pf6I7vwLlNvoiWzVd', 'other')).toEqual(badCursor);
+  });
+
   test('belongs to one list', () => {
     fc.assert(
       fc.property(list, list, key, (of, other, values) => {

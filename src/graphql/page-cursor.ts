@@ -37,9 +37,13 @@ export class PageCursors {
 
   /** Throws BAD_CURSOR, naming `field`, for anything that `encode` did not make for this list. */
   decode(list: string, text: string, field: string): PageKey {
-    const key = keyOf(text.slice(0, 1), text.slice(1 + MAC_CHARACTERS));
-    // Of a key that is written in another way than it would be, the MAC is another one, too.
-    if (key === undefined || !areEqual(text, this.encode(list, key))) {
+    const key = this.keyOf(
+      list,
+      text.slice(0, 1),
+      text.slice(1, 1 + MAC_CHARACTERS),
+      text.slice(1 + MAC_CHARACTERS),
+    );
+    if (key === undefined) {
       throw new ParleyError(
         'BAD_CURSOR',
         `\`${field}\` takes a page cursor that this list gave, with the same filter and order.`,
@@ -47,6 +51,22 @@ export class PageCursors {
       );
     }
     return key;
+  }
+
+  /** What a cursor says, where it is one of ours: nothing is read of any other. */
+  private keyOf(list: string, kind: string, mac: string, text: string): PageKey | undefined {
+    if (kind === NUMBER_KEY) {
+      const number = Number(text);
+      const isOurs =
+        isWhole(number) && String(number) === text && areEqual(mac, this.macOfNumber(list, number));
+      return isOurs ? [number] : undefined;
+    }
+    const bytes = Buffer.from(text, 'base64url');
+    const json = bytes.toString();
+    // One number as JSON is how earlier versions wrote it.
+    const isOurs =
+      kind === JSON_KEY && bytes.toString('base64url') === text && areEqual(mac, this.mac(list, json));
+    return isOurs ? (JSON.parse(json) as PageKey) : undefined;
   }
 
   /**
@@ -74,19 +94,6 @@ export class PageCursors {
 
 const isWhole = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Object.is(Math.abs(value as number), value);
-
-/** What a cursor says that its key is; undefined where it says nothing. */
-function keyOf(kind: string, text: string): PageKey | undefined {
-  if (kind === NUMBER_KEY)
-    return /^\d{1,16}$/.test(text) && isWhole(Number(text)) ? [Number(text)] : undefined;
-  if (kind !== JSON_KEY) return undefined;
-  try {
-    const key: unknown = JSON.parse(Buffer.from(text, 'base64url').toString());
-    return Array.isArray(key) ? (key as PageKey) : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function areEqual(a: string, b: string): boolean {
   const [left, right] = [Buffer.from(a), Buffer.from(b)];

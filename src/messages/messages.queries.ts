@@ -86,6 +86,7 @@ class Author implements PublicUser {
     return timestampOf(this.since);
   }
 }
+
 /** Under which its idempotency keys are kept. */
 export const POST_MESSAGE = 'postMessage';
 

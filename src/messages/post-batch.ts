@@ -76,9 +76,9 @@ export async function postBatch(
     return withStored(outcomes, messages);
   };
 
-  const unlocked = (db: Database, facts: Facts): Promise<Outcomes | undefined> =>
+  const unlocked = (db: Database, facts: Facts, readAt?: number): Promise<Outcomes | undefined> =>
     attempt(db, facts, (last, events, known) => {
-      if (facts.found !== undefined) written.wrote(facts.found, last);
+      if (facts.found !== undefined) written.wrote(facts.found, last, readAt);
       // Not at once: those who posted are answered before many are told. In a trace each step is to be seen.
       if (tracing === undefined) setImmediate(() => deps.feeds.offer(roomId, events, known));
       wakeRoom(deps.bus, roomId, last.seq);
@@ -89,7 +89,10 @@ export async function postBatch(
       const found = written.of(roomId, posts);
       const outcomes =
         (found && (await unlocked(deps.db, { found, replies: [], files: [], first: new Map() }))) ??
-        (await deps.db.connection().execute(async (db) => unlocked(db, await read(db, roomId, posts))));
+        (await deps.db.connection().execute(async (db) => {
+          const readAt = performance.now();
+          return unlocked(db, await read(db, roomId, posts), readAt);
+        }));
       if (outcomes !== undefined) return { outcomes, locked };
     }
     written.forget(roomId);

@@ -18,7 +18,7 @@ interface Left {
   room: RoomState;
   readonly roles: Map<string, RoomRole>;
   readonly users: Map<string, PublicUser>;
-  /** When it was read, by `performance.now`. */
+  /** When the oldest of it was read, by `performance.now`. */
   readonly since: number;
   /** Whether nobody else wrote in it between this process's last two posts, so that it is likely that nobody does now. */
   isOurs: boolean;
@@ -50,20 +50,29 @@ export class WrittenRooms {
     return { room: left.room, roles, users };
   }
 
-  /** This process has posted right after the head that `found` has, up to `last`, and it is committed. */
-  wrote(found: RoomWithRoles, last: LogHead): void {
+  /**
+   * This process has posted right after the head that `found` has, up to `last`, and it is committed. `readAt`: when `found` was read, by
+   * `performance.now`; undefined where it came from here, and so is no younger than it was.
+   */
+  wrote(found: RoomWithRoles, last: LogHead, readAt: number | undefined): void {
     const { id, last_seq: seq, last_tag: tag } = found.room;
     const room = { ...found.room, last_seq: last.seq, last_tag: last.tag };
     const left = this.rooms.get(id);
     const isOurs = left?.room.last_seq === seq && left.room.last_tag === tag;
-    if (left !== undefined && isOurs && isFresh(left) && left.roles.size < WRITERS) {
-      for (const [userId, role] of found.roles) left.roles.set(userId, role);
-      for (const [userId, user] of found.users) left.users.set(userId, user);
+    if (
+      left !== undefined &&
+      isOurs &&
+      (readAt === undefined || (isFresh(left) && left.roles.size < WRITERS))
+    ) {
+      if (readAt !== undefined) {
+        for (const [userId, role] of found.roles) left.roles.set(userId, role);
+        for (const [userId, user] of found.users) left.users.set(userId, user);
+      }
       left.room = room;
       left.isOurs = true;
-    } else {
+    } else if (readAt !== undefined) {
       const [roles, users] = [new Map(found.roles), new Map(found.users)];
-      this.rooms.set(id, { room, roles, users, since: performance.now(), isOurs });
+      this.rooms.set(id, { room, roles, users, since: readAt, isOurs });
     }
   }
 

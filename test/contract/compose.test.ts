@@ -111,7 +111,9 @@ describe('The Dockerfile', () => {
       for (const [, path = ''] of image.matchAll(/^COPY --from=build \/app\/(\S+)/gm))
         expect(existsSync(join(folder, path))).toBe(true);
       const command = JSON.parse(/^CMD (\[.*\])$/m.exec(image)?.[1] ?? '') as string[];
-      expect(existsSync(join(folder, command[1]!))).toBe(true);
+      expect(existsSync(join(folder, command.at(-1)!))).toBe(true);
+      const { scripts } = JSON.parse(await read('package.json')) as { scripts: Record<string, string> };
+      expect(command.join(' ')).toBe(scripts['start']);
     } finally {
       await rm(folder, { recursive: true, force: true });
     }

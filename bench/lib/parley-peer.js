@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setUpParley } from '../load/parley.js';
@@ -10,9 +11,10 @@ const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) 
 /** Of the bench's own Parleys, each of which starts with it; page cursors of one are good for the next. */
 const JWT_SECRET = randomBytes(32).toString('hex');
 
-/** As `npm start` has it. */
-const FLAGS = ['--min-semi-space-size=16', '--no-allocation-site-pretenuring'];
-const PROGRAM = [join(ROOT, 'dist/src/main.js')];
+/** What `npm start` runs, and with which flags. */
+const [, ...START] = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts.start.split(' ');
+const FLAGS = START.slice(0, -1);
+const PROGRAM = [join(ROOT, START.at(-1))];
 
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is

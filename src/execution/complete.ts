@@ -14,7 +14,8 @@ import type { FieldPlan, ObjectPlan, Planner } from './plan.js';
 import { isPromise, Unusual, type Answer, type Key, type Run } from './run.js';
 
 /**
- * Turns what a field resolved to into its part of the answer, `answer[key]`; at once, or when a promise below it is there. Throws Unusual, or what a resolver threw, for anything that is an error.
+ * Turns what a field resolved to into its part of the answer, `answer[key]`; at once, or when a promise below it is there. Throws
+ * Unusual, or what a resolver threw, for anything that is an error.
  */
 export type Complete = (run: Run, value: unknown, answer: Answer, key: Key, field: FieldPlan) => void;
 

@@ -38,9 +38,9 @@ type Tell = (last: LogHead, events: readonly RoomEventRow[], known: KnownSubject
  *
  * The statement writes only where the room's log still ends as it did when the room was read. Whatever else decides (a role, a
  * message that is answered, a file) changes by an event of that log, and of two calls with one key the index lets one pass: so what
- * is written was decided rightly, without a lock between reading and writing. Where this process was the last to write in the room,
- * `written` knows it still, and nothing is read. When something came between, all three are done again: at first without a lock, where nothing had been
- * read, then under the room's lock; with `locked`, from the start. The answer says whether they were.
+ * is written was decided rightly, without a lock between reading and writing. Where this process has posted the last two in the room,
+ * `written` knows it still, and for plain posts nothing is read. When something came between, all three are done again: at first without
+ * a lock, where nothing had been read, then under the room's lock; with `locked`, from the start. The answer says whether they were.
  *
  * Throws what fails them all together. Then nothing is written, or after an outage (isOutage) nobody knows.
  */

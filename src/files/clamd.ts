@@ -37,10 +37,11 @@ export class ClamdScan {
 
   constructor(private readonly connection: Connection) {}
 
-  /** Resolves when clamd can take more; rejects when it cannot any more, or has said something too soon. */
+  /** Resolves when the bytes are on their way, and their memory is not read any more; rejects when it cannot any more, or has said something too soon. */
   async take(bytes: Uint8Array): Promise<void> {
     // A chunk without bytes would end the stream.
     if (bytes.length > 0) await this.connection.send(...this.begun(), sizeOf(bytes.length), bytes);
+    this.connection.assertSilent();
   }
 
   /** Ends the stream and waits for what clamd says of it, such as `stream: OK`. Rejects when it says nothing in time. */
@@ -97,7 +98,7 @@ class Connection {
     this.answered.catch(() => undefined);
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when the system has taken all, or there is an answer before that. */
   async send(...parts: readonly Uint8Array[]): Promise<void> {
     const { socket } = this;
     await this.orBroken(
@@ -105,13 +106,17 @@ class Connection {
       Math.min(CONNECT_MS, this.place.timeoutMs),
       'clamd takes no connection',
     );
-    if (this.early !== undefined) throw new Error(`clamd said ${JSON.stringify(this.early)} before the end`);
+    this.assertSilent();
     socket.cork();
-    for (const part of parts) socket.write(part);
+    // What fails is told by the answer that does not come.
+    const taken = Promise.all(parts.map((part) => new Promise((resolve) => socket.write(part, resolve))));
     socket.uncork();
-    if (!socket.writableNeedDrain) return;
-    const drained = new Promise<void>((resolve) => socket.once('drain', resolve));
-    await this.orBroken(drained, this.place.timeoutMs, 'clamd takes no more');
+    await this.orBroken(taken, this.place.timeoutMs, 'clamd takes no more');
+  }
+
+  /** Throws when there is an answer, which is too soon for whoever has not come to the end. */
+  assertSilent(): void {
+    if (this.early !== undefined) throw new Error(`clamd said ${JSON.stringify(this.early)} before the end`);
   }
 
   answer(): Promise<string> {
@@ -123,7 +128,7 @@ class Connection {
   }
 
   /** Waits for `what`, or for an answer that comes instead of it: whoever goes on is told then. */
-  private async orBroken(what: Promise<void>, ms: number, otherwise: string): Promise<void> {
+  private async orBroken(what: Promise<unknown>, ms: number, otherwise: string): Promise<void> {
     await inTime(Promise.race([this.answered, what]), ms, otherwise);
   }
 }

@@ -13,7 +13,7 @@ export class InfectedError extends ParleyError {
 }
 
 /**
- * The same bytes, which the scanner gets while whoever reads them works on them, at the pace of the slower one. Behind the last byte the
+ * The same bytes, each after the scanner has got it. Behind the last byte the
  * reader waits for the verdict: it comes to the end without an error only when these very bytes were scanned and found clean. Throws FILE_INFECTED
  * (InfectedError), FILE_TOO_LARGE for what the scanner gave up to look through, and UNAVAILABLE for whatever else it said, or did not say:
  * what was not scanned is never let through.
@@ -25,11 +25,9 @@ export async function* scanned(
   const scan = clamd.scan();
   try {
     for await (const chunk of bytes) {
-      const taken = scan.take(chunk);
-      // It is awaited below; until then its failure has been seen.
-      taken.catch(() => undefined);
+      // Nothing reads it any more when the reader has it, who may let go of its memory.
+      await scan.take(chunk).catch(notScanned);
       yield chunk;
-      await taken.catch(notScanned);
     }
     judge(await scan.verdict().catch(notScanned));
   } finally {

@@ -6,6 +6,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Clamd } from './clamd.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
+import { letGo } from './let-go.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
 import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';
@@ -98,7 +99,7 @@ export async function takeOver<T>(
   try {
     const intake = new Intake(file, deps.limits);
     try {
-      for await (const _chunk of scannedIfAny(deps, intake));
+      for await (const chunk of scannedIfAny(deps, intake)) letGo(chunk);
     } catch (error) {
       tellOfInfection(deps, owners, intake, error);
       throw error;

@@ -1,6 +1,7 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ParleyError } from '../../errors.js';
+import { letGo } from '../let-go.js';
 import { assertStorageKey } from './storage.js';
 
 /** Where the bytes under a key lie: `<root>/<first two digits of the key>/<key>`. Throws for what is no key. */
@@ -29,7 +30,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Writes at a position. A disk that is nearly full takes a part, and tells why only when it is given the rest. */
+/** Writes at a position, and lets go of the chunks. A disk that is nearly full takes a part, and tells why only when it is given the rest. */
 export async function writeAll(
   handle: FileHandle,
   chunks: readonly Uint8Array[],
@@ -38,12 +39,14 @@ export async function writeAll(
   if (chunks.length === 0) return;
   let { bytesWritten } = await handle.writev(chunks, position);
   const all = chunks.reduce((sum, { length }) => sum + length, 0);
-  if (bytesWritten === all) return;
-  const bytes = Buffer.concat(chunks);
-  while (bytesWritten < all) {
-    const rest = await handle.write(bytes, bytesWritten, all - bytesWritten, position + bytesWritten);
-    bytesWritten += rest.bytesWritten;
+  if (bytesWritten < all) {
+    const bytes = Buffer.concat(chunks);
+    while (bytesWritten < all) {
+      const rest = await handle.write(bytes, bytesWritten, all - bytesWritten, position + bytesWritten);
+      bytesWritten += rest.bytesWritten;
+    }
   }
+  chunks.forEach(letGo);
 }
 
 const codeOf = (error: unknown): unknown =>

@@ -2,22 +2,10 @@ import { constants } from 'node:fs';
 import { access, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import {
-  makeFolderOf,
-  noRoomFor,
-  partOf,
-  pathOf,
-  syncFolderOf,
-  unlessMissing,
-  writeAll,
-} from './disk-files.js';
+import { fill } from './disk-fill.js';
+import { makeFolderOf, noRoomFor, partOf, pathOf, syncFolderOf, unlessMissing } from './disk-files.js';
 import { isStorageKey, type ByteRange, type Storage } from './storage.js';
 
-/**
- * Bytes gathered while the disk is busy, then written in one call. With more of them, what several uploads have gathered outlives two
- * collections of young garbage, and is then kept until the next full one.
- */
-const WRITE_BUFFER = 512 * 1024;
 /** Bytes read at a time. */
 const READ_BUFFER = 256 * 1024;
 /** Bytes sent at a time, from the same memory again and again: fresh memory for each cost as much CPU as all the rest. */
@@ -40,9 +28,8 @@ export class DiskStorage implements Storage {
       await makeFolderOf(this.root, path);
       const handle = await open(part, 'wx');
       try {
-        await fill(handle, bytes, signal);
         // The name must not become durable before the bytes that it names.
-        await handle.sync();
+        await fill(handle, bytes, signal);
       } finally {
         await handle.close();
       }
@@ -97,37 +84,6 @@ export class DiskStorage implements Storage {
   async check(): Promise<void> {
     await access(this.root, constants.W_OK | constants.X_OK);
   }
-}
-
-/** Writes while the next bytes are gathered, so that the disk and the network work at the same time. */
-async function fill(
-  handle: FileHandle,
-  bytes: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<void> {
-  let writing = Promise.resolve();
-  let gathered: Uint8Array[] = [];
-  let size = 0;
-  let position = 0;
-  const write = async (): Promise<void> => {
-    const batch = gathered;
-    const at = position;
-    position += size;
-    gathered = [];
-    size = 0;
-    await writing;
-    writing = writeAll(handle, batch, at);
-    // It is awaited before the next one; until then its failure has been seen.
-    writing.catch(() => undefined);
-  };
-  for await (const chunk of bytes) {
-    signal.throwIfAborted();
-    gathered.push(chunk);
-    size += chunk.length;
-    if (size >= WRITE_BUFFER) await write();
-  }
-  await write();
-  await writing;
 }
 
 /** Sends a part of a file through one buffer, which is filled again only when all of it was taken. Answers how many bytes were sent. */

@@ -35,6 +35,7 @@ export interface Ledger {
 
 /** Bytes of one request. */
 export interface Incoming {
+  /** Taken as Storage.write takes them. */
   readonly bytes: AsyncIterable<Uint8Array>;
   /** Says behind the last byte whether they count. Undefined: each of them does, as soon as it is durable. */
   readonly verify: (() => boolean) | undefined;

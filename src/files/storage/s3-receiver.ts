@@ -7,6 +7,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { buffer } from 'node:stream/consumers';
+import { joined } from '../let-go.js';
 import {
   MissingBytesError,
   WrongChecksumError,
@@ -169,7 +170,7 @@ class PartWriter {
   }
 
   private drained(): Buffer {
-    const bytes = Buffer.concat(this.gathered);
+    const bytes = joined(this.gathered);
     this.gathered = [];
     this.gatheredBytes = 0;
     return bytes;

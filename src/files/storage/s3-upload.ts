@@ -5,6 +5,7 @@ import {
   UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
+import { joined } from '../let-go.js';
 
 /** The object of an upload. */
 export interface ObjectName {
@@ -65,7 +66,7 @@ async function* partsOf(bytes: AsyncIterable<Uint8Array>, partBytes: number): As
     let rest = chunk;
     while (size + rest.length > partBytes) {
       const fits = partBytes - size;
-      yield { part: Buffer.concat([...gathered, rest.subarray(0, fits)]), isLast: false };
+      yield { part: joined([...gathered, rest.subarray(0, fits)]), isLast: false };
       rest = rest.subarray(fits);
       gathered = [];
       size = 0;
@@ -73,5 +74,5 @@ async function* partsOf(bytes: AsyncIterable<Uint8Array>, partBytes: number): As
     gathered.push(rest);
     size += rest.length;
   }
-  yield { part: Buffer.concat(gathered), isLast: true };
+  yield { part: joined(gathered), isLast: true };
 }

@@ -11,7 +11,8 @@ import type { Readable, Writable } from 'node:stream';
  */
 export interface Storage {
   /**
-   * Rejects with UNAVAILABLE when there is no room left, with the source's own error when that breaks off, and with the
+   * A chunk of `bytes` belongs to the storage from when it was given it, which lets go of its memory: nothing else may read it then. Rejects with
+   * UNAVAILABLE when there is no room left, with the source's own error when that breaks off, and with the
    * signal's reason at the first bytes that come after an abort.
    */
   write(key: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>;

@@ -6,7 +6,7 @@ import type { Logger } from '../observability/logger.js';
 import type { Clamd } from './clamd.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
-import { letGo } from './let-go.js';
+import { letGo } from './chunks.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
 import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';

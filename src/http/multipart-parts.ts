@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { ParleyError } from '../errors.js';
+import { chunksOf } from '../files/chunks.js';
 import { incomplete, IncomingFile, type ArrivedFile } from '../files/incoming-file.js';
 
 /** What may be thrown away to get at what follows. */
@@ -191,7 +192,7 @@ export class PartQueue {
 async function* read(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     // A reader that stops leaves the stream as it is: destroyed, it would hold up the parser for good.
-    for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk as Uint8Array;
+    yield* chunksOf(stream);
   } catch (error) {
     throw incomplete('The file broke off: send it again.', error);
   }

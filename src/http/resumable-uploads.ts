@@ -2,6 +2,7 @@ import { Server, type Lock } from '@tus/server';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isOutage } from '../db/outage.js';
 import { ParleyError, type ErrorCode } from '../errors.js';
+import { chunksOf } from '../files/chunks.js';
 import { CHECKSUM_ALGORITHMS, UploadChecksum } from '../files/resumable/upload-checksum.js';
 import { LockTimeoutError, type UploadLock, type UploadLocks } from '../files/resumable/upload-locks.js';
 import { SaidError, UploadStore, type StoreDeps } from '../files/resumable/upload-store.js';
@@ -187,15 +188,15 @@ function admit(tokens: UploadTokens, header: string | null, id: string): void {
 
 /** The body as it is asked for, and not a byte before: what is refused is not read. */
 function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks = req.iterator({ destroyOnReturn: false });
+  const chunks = chunksOf(req);
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
-        const { done, value } = (await chunks.next()) as IteratorResult<Buffer, undefined>;
+        const { done, value } = await chunks.next();
         if (done === true) controller.close();
         else controller.enqueue(value);
       },
-      cancel: () => void chunks.return?.().catch(() => undefined),
+      cancel: () => void chunks.return().catch(() => undefined),
     },
     { highWaterMark: 0 },
   );

@@ -1,6 +1,7 @@
 import { transaction, type Database } from '../../db/database.js';
 import { ParleyError } from '../../errors.js';
 import type { JobKind } from '../../jobs/job-runner.js';
+import { untilAborted } from '../chunks.js';
 import type { FileUploads } from '../file-uploads.js';
 import { incomplete, type ArrivedFile } from '../incoming-file.js';
 import type { LeaseSweeper } from '../lease-sweeper.js';
@@ -80,16 +81,6 @@ async function finish(deps: UploadJobDeps, upload: FoundUpload, signal: AbortSig
     else await takeOver(deps, owners, key, fileOf(bytes), show);
   } catch (error) {
     if (!(error instanceof EndedError)) throw error;
-  }
-}
-
-async function* untilAborted(
-  bytes: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes) {
-    signal.throwIfAborted();
-    yield chunk;
   }
 }
 

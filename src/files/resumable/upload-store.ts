@@ -2,6 +2,7 @@ import { DataStore, ERRORS, Upload } from '@tus/server';
 import type { Readable } from 'node:stream';
 import type { Database } from '../../db/database.js';
 import { ParleyError } from '../../errors.js';
+import { chunksOf } from '../chunks.js';
 import { WrongChecksumError, type Ledger, type Receiver } from '../storage/receiver.js';
 import type { UploadChecksum } from './upload-checksum.js';
 import type { UploadLock } from './upload-locks.js';
@@ -140,10 +141,6 @@ export class UploadStore extends DataStore {
 
 /** As the extension has it. */
 const CHECKSUM_MISMATCH = { status_code: 460, body: 'Checksum Mismatch\n' };
-
-async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array> {
-  for await (const chunk of stream) yield chunk as Uint8Array;
-}
 
 const interrupted = (): ParleyError =>
   new ParleyError(

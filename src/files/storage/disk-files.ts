@@ -1,7 +1,7 @@
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ParleyError } from '../../errors.js';
-import { letGo } from '../let-go.js';
+import { letGo } from '../chunks.js';
 import { assertStorageKey } from './storage.js';
 
 /** Where the bytes under a key lie: `<root>/<first two digits of the key>/<key>`. Throws for what is no key. */

@@ -7,7 +7,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3';
 import { buffer } from 'node:stream/consumers';
-import { joined } from '../let-go.js';
+import { joined } from '../chunks.js';
 import {
   MissingBytesError,
   WrongChecksumError,

@@ -5,7 +5,7 @@ import {
   UploadPartCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { joined } from '../let-go.js';
+import { joined } from '../chunks.js';
 
 /** The object of an upload. */
 export interface ObjectName {

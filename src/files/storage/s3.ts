@@ -17,6 +17,7 @@ import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3Place } from '../../config/config.js';
 import { ParleyError } from '../../errors.js';
+import { untilAborted } from '../chunks.js';
 import type { DirectStore } from './direct.js';
 import type { Receiver } from './receiver.js';
 import { S3Receiver } from './s3-receiver.js';
@@ -219,16 +220,6 @@ export class S3Storage implements Storage {
   private nameOf(key: string): ObjectName {
     assertStorageKey(key);
     return { Bucket: this.place.bucket, Key: this.place.prefix + key };
-  }
-}
-
-async function* untilAborted(
-  bytes: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of bytes) {
-    signal.throwIfAborted();
-    yield chunk;
   }
 }
 

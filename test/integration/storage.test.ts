@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -155,6 +156,26 @@ describe.each(stores)('Storage on %s', (kind) => {
     expect((await read(key)).equals(bytes)).toBe(true);
     expect(whole.map(({ length }) => length)).toEqual(whole.map(() => 0));
     expect(shared.subarray(10, MIB).equals(bytes.subarray(-(MIB - 10)))).toBe(true);
+  });
+
+  test('lays bytes down as a file, which goes without them', async () => {
+    const key = newStorageKey();
+    const bytes = randomBytes(LARGE);
+    await storage.write(key, chunks(bytes), never);
+    // The second is in memory, where no disk can link to.
+    for (const place of [tmpdir(), ...(existsSync('/dev/shm') ? ['/dev/shm'] : [])]) {
+      const folder = await mkdtemp(join(place, 'parley-laid-'));
+      try {
+        const path = join(folder, 'source');
+        expect(await storage.layDown(key, path, never)).toBe(true);
+        expect((await readFile(path)).equals(bytes)).toBe(true);
+        await expect(storage.layDown(key, path, never)).rejects.toThrow('EEXIST');
+        expect(await storage.layDown(newStorageKey(), join(folder, 'other'), never)).toBe(false);
+      } finally {
+        await rm(folder, { recursive: true });
+      }
+    }
+    expect((await read(key)).equals(bytes)).toBe(true);
   });
 
   test('sends several at once, each its own bytes', async () => {

@@ -132,6 +132,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
       write: (...args) => storage.write(...args),
       read: (key) => storage.read(key),
       send: (...args) => storage.send(...args),
+      layDown: (...args) => storage.layDown(...args),
       size: (key) => storage.size(key),
       check: () => storage.check(),
       list: () => storage.list(),

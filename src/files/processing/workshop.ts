@@ -1,7 +1,5 @@
-import { createWriteStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import type { Storage } from '../storage/storage.js';
 import { UnreadableError } from './program.js';
 
@@ -38,7 +36,7 @@ export class Workshop {
   }
 
   /**
-   * Lays the bytes down as a file and hands `work` its path and its folder. Throws UnreadableError beyond `maxBytes`, MissingBytesError, and what
+   * Lays the bytes down as a file and hands `work` its path, to read, and its folder. Throws UnreadableError beyond `maxBytes`, MissingBytesError, and what
    * `work` throws.
    */
   async with<T>(
@@ -48,20 +46,15 @@ export class Workshop {
     signal?: AbortSignal,
   ): Promise<T> {
     if (source.size > maxBytes) throw new UnreadableError(`it has more than ${String(maxBytes)} bytes`);
-    const bytes = await this.storage.read(source.storage_key);
-    if (bytes === undefined) throw new MissingBytesError(`nothing lies under ${source.storage_key}`);
+    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    const folder = await mkdtemp(join(this.root, 'work-'));
     try {
-      await mkdir(this.root, { recursive: true, mode: 0o700 });
-      const folder = await mkdtemp(join(this.root, 'work-'));
-      try {
-        const path = join(folder, 'source');
-        await pipeline(bytes, createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal });
-        return await work(path, folder);
-      } finally {
-        await rm(folder, { recursive: true, force: true });
-      }
+      const path = join(folder, 'source');
+      if (!(await this.storage.layDown(source.storage_key, path, signal)))
+        throw new MissingBytesError(`nothing lies under ${source.storage_key}`);
+      return await work(path, folder);
     } finally {
-      bytes.destroy();
+      await rm(folder, { recursive: true, force: true });
     }
   }
 }

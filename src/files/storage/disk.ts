@@ -1,5 +1,16 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import {
+  access,
+  copyFile,
+  link,
+  mkdir,
+  open,
+  opendir,
+  rename,
+  rm,
+  stat,
+  type FileHandle,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fill } from './disk-fill.js';
@@ -44,6 +55,15 @@ export class DiskStorage implements Storage {
   async read(key: string): Promise<Readable | undefined> {
     const handle = await this.open(key);
     return handle?.createReadStream({ highWaterMark: READ_BUFFER });
+  }
+
+  async layDown(key: string, path: string): Promise<boolean> {
+    const from = pathOf(this.root, key);
+    const found = await link(from, path)
+      // On another file system, or where there are no links.
+      .catch(() => copyFile(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE))
+      .then(() => true, unlessMissing);
+    return found === true;
   }
 
   async send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined> {

@@ -13,6 +13,7 @@ import {
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import { createWriteStream } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3Place } from '../../config/config.js';
@@ -79,6 +80,13 @@ export class S3Storage implements Storage {
 
   async read(key: string): Promise<Readable | undefined> {
     return (await this.get(key))?.body;
+  }
+
+  async layDown(key: string, path: string, signal?: AbortSignal): Promise<boolean> {
+    const bytes = await this.read(key);
+    if (bytes === undefined) return false;
+    await pipeline(bytes, createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal });
+    return true;
   }
 
   async send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined> {

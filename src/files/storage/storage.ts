@@ -19,6 +19,11 @@ export interface Storage {
   /** All the bytes; undefined where the key names nothing. */
   read(key: string): Promise<Readable | undefined>;
   /**
+   * Makes all the bytes a file at `path`, where none is, for programs that read: it may be the very file that the storage has. Answers false where the key
+   * names nothing. An abort rejects with the signal's reason.
+   */
+  layDown(key: string, path: string, signal?: AbortSignal): Promise<boolean>;
+  /**
    * Sends the bytes from `start` to `end`, both inclusive, or all of them, as fast as they are taken. `begin` is called once they are known
    * to be there, says where to, and what it answers is not ended; a chunk is that one's only until it says that it was taken. Answers how many were sent: fewer than asked for where there are no
    * more, or where that was closed; undefined where the key names nothing. Rejects when they cannot be read on.

@@ -26,7 +26,7 @@ async function main(): Promise<void> {
   } else if (config.workers > 1) {
     const primary = new Primary(config, logger);
     const url = await primary.start();
-    await serveSummedMetrics(primary.members, config.metrics, logger).catch((error: unknown) => {
+    await serveSummedMetrics(primary, config.metrics, logger).catch((error: unknown) => {
       primary.kill();
       throw error;
     });

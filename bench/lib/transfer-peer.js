@@ -13,7 +13,7 @@ function multipartRequest(path, headers, fields, file) {
   const texts = Object.entries(fields).map(([name, value]) =>
     part(`name="${name}"`, `\r\n${JSON.stringify(value)}\r\n`),
   );
-  const begin = part(`name="${file}"; filename="picture.png"`, 'Content-Type: image/png\r\n\r\n');
+  const begin = part(`name="${file}"; filename="archive.gz"`, 'Content-Type: application/gzip\r\n\r\n');
   return {
     method: 'POST',
     path,

@@ -5,21 +5,18 @@ const MIB = 1024 * 1024;
 /** Bytes that nothing can compress and that are the same in each process. */
 const BLOCK = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16)).update(Buffer.alloc(MIB));
 
-/** By its content the file is a picture: what its receiver takes it for. */
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
-  'base64',
-);
+/** By its content the file is an archive: of a picture a preview would be made meanwhile, which no peer does. */
+const GZIP = Buffer.from('1f8b0800000000000003', 'hex');
 
 /**
  * The MiB `number` of the file `file` (both from 0), as two buffers. None is like another, so that a mistake in their order is found, and
  * nobody can store two files as one.
  */
 export function contentOf(number, file) {
-  const start = Buffer.alloc(PNG.length + 8);
-  PNG.copy(start);
-  start.writeUInt32BE(number, PNG.length);
-  start.writeUInt32BE(file, PNG.length + 4);
+  const start = Buffer.alloc(GZIP.length + 8);
+  GZIP.copy(start);
+  start.writeUInt32BE(number, GZIP.length);
+  start.writeUInt32BE(file, GZIP.length + 4);
   return [start, BLOCK.subarray(start.length)];
 }
 

@@ -11,6 +11,10 @@ export class Member {
   readonly ready: Promise<string>;
   /** How it ended, in words. */
   readonly ended: Promise<string>;
+  /** Resolves behind its last word, which may come after it has ended. */
+  readonly silent: Promise<void>;
+  /** What it said last that it has counted. */
+  counts: ProcessMetrics | undefined;
   /** Whether it has been ready and has not ended. */
   isServing = false;
   /** Whether it was told to go: its end is nobody's concern. */
@@ -46,6 +50,7 @@ export class Member {
             resolve(message.url);
             break;
           case 'metrics':
+            this.counts = message.metrics;
             this.counted(message.metrics);
             break;
           case 'failed':
@@ -59,6 +64,9 @@ export class Member {
       void this.ended.then((how) => {
         reject(new Error(how));
       });
+    });
+    this.silent = new Promise((resolve) => {
+      worker.once('disconnect', resolve);
     });
     // Whoever waits hears of it; one that was ready is waited for no more.
     this.ready.catch(() => undefined);

@@ -1,14 +1,14 @@
 import type { Config } from '../config/config.js';
 import { StartError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
-import type { Member } from './member.js';
+import type { Primary } from './primary.js';
 
 /**
  * Serves the metrics of all processes of a program together, where the configuration says so: each is asked at a scrape. Throws StartError
  * when the port is taken.
  */
 export async function serveSummedMetrics(
-  members: ReadonlySet<Member>,
+  primary: Primary,
   { port, host }: Config['metrics'],
   logger: Logger,
 ): Promise<void> {
@@ -17,8 +17,11 @@ export async function serveSummedMetrics(
   const { serveMetrics } = await import('../http/metrics-server.js');
   const { SummedMetrics } = await import('../observability/summed-metrics.js');
   const summed = new SummedMetrics();
+  primary.onEnd = (member) => {
+    summed.end(member, member.counts);
+  };
   const read = async () => {
-    const asked = [...members].map(async (member) => [member, await member.metrics()] as const);
+    const asked = [...primary.members].map(async (member) => [member, await member.metrics()] as const);
     return summed.sum(new Map(await Promise.all(asked)));
   };
   try {

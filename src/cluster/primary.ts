@@ -22,6 +22,8 @@ const DRAIN_MS = 45_000;
 export class Primary {
   /** All that have not ended. */
   readonly members = new Set<Member>();
+  /** Called with each that has ended and had its last word. */
+  onEnd: (member: Member) => void = () => undefined;
   /** Whose members serve: raised once those of the next one are ready. */
   private generation = 0;
   private isStopping = false;
@@ -185,6 +187,9 @@ export class Primary {
       },
       () => undefined,
     );
+    void Promise.all([member.ended, member.silent]).then(() => {
+      this.onEnd(member);
+    });
     void member.ended.then(() => {
       this.members.delete(member);
       // Port 0 is one port as long as someone listens; when nobody does any more, the next one has to name it.

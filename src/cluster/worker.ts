@@ -42,7 +42,9 @@ export async function runWorker(
         break;
       case 'drain':
         // What breaks here ends the process, as anything that nobody foresaw.
-        void app[Symbol.asyncDispose]().then(() => process.exit(0));
+        void app[Symbol.asyncDispose]()
+          .then(() => app.metrics())
+          .then((metrics) => tell({ type: 'metrics', metrics }, () => process.exit(0)));
         break;
     }
   });

@@ -39,13 +39,19 @@ describe('The metrics of several processes', () => {
     const summed = new SummedMetrics();
     const [one, two, three] = [new Process(3), new Process(4), new Process(5)];
     await textOf(summed, one, two);
-    expect(await textOf(summed, two)).toContain('c{code="A"} 7\n');
+    one.counter.inc({ code: 'A' });
+    summed.end(one, await one.metrics());
+    expect(await textOf(summed, two)).toContain('c{code="A"} 8\n');
+    // What it was asked before comes too late.
+    expect(await textOf(summed, one, two)).toContain('c{code="A"} 8\n');
     // Another in its place, and that one ends too.
     const both = await textOf(summed, two, three);
-    expect(both).toContain('c{code="A"} 12\n');
+    expect(both).toContain('c{code="A"} 13\n');
     expect(both).toContain('g 9\n');
+    summed.end(three, await three.metrics());
+    summed.end(new Process(9), undefined);
     const last = await textOf(summed, two);
-    expect(last).toContain('c{code="A"} 12\n');
+    expect(last).toContain('c{code="A"} 13\n');
     expect(last).toContain('h_count 3\n');
     expect(last).toContain('g 4\n');
     expect(await textOf(summed, two)).toBe(last);

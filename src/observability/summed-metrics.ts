@@ -11,21 +11,26 @@ const GROWING: ReadonlySet<string> = new Set(['counter', 'histogram', 'summary']
  */
 export class SummedMetrics {
   private readonly last = new Map<object, ProcessMetrics>();
+  private readonly gone = new WeakSet<object>();
   private ended: Promise<ProcessMetrics> = Promise.resolve([]);
 
   /** `processes`: each that runs, with what it says of itself; undefined for one that does not answer, which counts as it did last. */
   async sum(processes: ReadonlyMap<object, ProcessMetrics | undefined>): Promise<Metrics> {
-    for (const [process, metrics] of this.last) {
-      if (processes.has(process)) continue;
-      this.last.delete(process);
-      this.ended = this.ended.then((before) =>
-        together([before, metrics.filter(({ type }) => GROWING.has(String(type)))]).getMetricsAsJSON(),
-      );
-    }
-    for (const [process, metrics] of processes) if (metrics !== undefined) this.last.set(process, metrics);
-    const ended = await this.ended;
-    const registry = together([...this.last.values(), ended]);
+    for (const [process, metrics] of processes)
+      if (metrics !== undefined && !this.gone.has(process)) this.last.set(process, metrics);
+    const running = [...this.last.values()];
+    const registry = together([...running, await this.ended]);
     return { type: registry.contentType, text: await registry.metrics() };
+  }
+
+  /** A process has ended. `metrics`: its last word; undefined where it never had one. */
+  end(process: object, metrics: ProcessMetrics | undefined): void {
+    this.gone.add(process);
+    this.last.delete(process);
+    if (metrics === undefined) return;
+    this.ended = this.ended.then((before) =>
+      together([before, metrics.filter(({ type }) => GROWING.has(String(type)))]).getMetricsAsJSON(),
+    );
   }
 }
 

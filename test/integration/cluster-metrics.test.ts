@@ -72,5 +72,21 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       });
       for (const { client } of sockets) await client.dispose();
     });
+
+    test('count what processes have counted since they were last asked, when they are replaced', async () => {
+      const before = await Scrape.of(address);
+      const old = await childrenOf(command.pid);
+      // Each by a connection of its own, so that both processes get some.
+      const headers = { connection: 'close' };
+      for (let i = 0; i < 20; i += 1) await (await fetch(`${user.url}/nowhere`, { headers })).text();
+      process.kill(command.pid, 'SIGHUP');
+      await eventually(30_000, 'others in their places', async () => {
+        const pids = await childrenOf(command.pid);
+        return pids.length === 2 && !pids.some((pid) => old.includes(pid));
+      });
+      const answered = (now: Scrape): number =>
+        now.grown('parley_http_requests_total{route="other",status="404"}', before);
+      expect(answered(await scrapeWith((now) => answered(now) >= 20))).toBe(20);
+    });
   },
 );

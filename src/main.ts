@@ -22,7 +22,7 @@ async function main(): Promise<void> {
   if (cluster.isWorker) {
     // Its metrics are the primary's to serve.
     const own = { ...config, metrics: { ...config.metrics, port: undefined } };
-    await runWorker(() => start(own), explain, logger);
+    await runWorker(() => start(own), explain, logger, config.metrics.port !== undefined);
   } else if (config.workers > 1) {
     const primary = new Primary(config, logger);
     const url = await primary.start();

@@ -15,7 +15,7 @@ export type ToWorker =
 export type ToPrimary =
   /** It listens, at this address. */
   | { readonly type: 'ready'; readonly url: string }
-  /** What it has counted: asked, and as its last word when it has left. */
+  /** What it has counted: when it is asked, and as its last word when it has left and METRICS_PORT is set. */
   | { readonly type: 'metrics'; readonly metrics: ProcessMetrics }
   /** It cannot start, for this reason, one line; it ends. */
   | { readonly type: 'failed'; readonly reason: string }

@@ -16,7 +16,7 @@ export async function serveSummedMetrics(
   // Not before: the primary of a program without metrics loads none of it.
   const { serveMetrics } = await import('../http/metrics-server.js');
   const { SummedMetrics } = await import('../observability/summed-metrics.js');
-  const summed = new SummedMetrics();
+  const summed = new SummedMetrics(logger);
   primary.onEnd = (member) => {
     summed.end(member, member.counts);
   };

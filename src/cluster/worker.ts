@@ -8,12 +8,13 @@ const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /**
  * One of several processes: starts the server, tells the primary how that went, and does as it is told. It ends with 0 when it has
  * left, with 1 when it cannot start, and by node:cluster's own doing when the primary is gone.
- * `explain`: why a start failed, in one line.
+ * `explain`: why a start failed, in one line. `isCounted`: whether the primary serves what it counts.
  */
 export async function runWorker(
   start: () => Promise<App>,
   explain: (error: unknown) => string,
   logger: Logger,
+  isCounted: boolean,
 ): Promise<void> {
   for (const signal of SIGNALS) process.on(signal, () => undefined);
   process.on('uncaughtException', (err) => {
@@ -42,9 +43,15 @@ export async function runWorker(
         break;
       case 'drain':
         // What breaks here ends the process, as anything that nobody foresaw.
-        void app[Symbol.asyncDispose]()
-          .then(() => app.metrics())
-          .then((metrics) => tell({ type: 'metrics', metrics }, () => process.exit(0)));
+        void app[Symbol.asyncDispose]().then(() => {
+          if (!isCounted) process.exit(0);
+          app.metrics().then(
+            (metrics) => {
+              tell({ type: 'metrics', metrics }, () => process.exit(0));
+            },
+            () => process.exit(0),
+          );
+        });
         break;
     }
   });

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { chunksOf, letGo } from './chunks.js';
@@ -74,9 +75,26 @@ test.each([
   await expect(next).rejects.toThrow(error === undefined ? /premature/i : 'gone');
 });
 
+test.each([1, 5])(
+  'leaves the stream to somebody else when its reader stops while it waits (%d chunks)',
+  async (count) => {
+    const stream = new PassThrough({ highWaterMark: MIB });
+    const chunks = chunksOf(stream);
+    const waiting = chunks.next();
+    const stopped = chunks.return();
+    let got = 0;
+    stream.on('data', (chunk: Buffer) => (got += chunk.length));
+    for (let i = 0; i < count; i++) stream.write(Buffer.alloc(100_000));
+    await Promise.all([waiting, stopped]);
+    stream.end();
+    await once(stream, 'end', { signal: AbortSignal.timeout(5000) });
+    expect(got).toBe(count * 100_000);
+  },
+);
+
 test('ends at once where a stream has ended already', async () => {
   const stream = Readable.from([]);
   stream.resume();
-  await new Promise((resolve) => stream.once('end', resolve));
+  await once(stream, 'end');
   expect(await chunksOf(stream).next()).toEqual({ done: true, value: undefined });
 });

@@ -6,17 +6,21 @@ const AHEAD_BYTES = 256 * 1024;
 
 /**
  * The chunks of a stream as they came. Its own iterator copies those that wait into one, and leaves the garbage collector as many bytes again. A reader
- * that stops leaves the stream paused, and does not destroy it. Throws what breaks the stream off.
+ * that stops leaves the stream paused, unless somebody else reads it, and does not destroy it. Throws what breaks the stream off.
  */
 export async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
   let here: Uint8Array[] = [];
   let bytes = 0;
   let end: { readonly error: Error | null | undefined } | undefined;
+  let isHeld = false;
   let wake = (): void => undefined;
   const onData = (chunk: Uint8Array): void => {
     here.push(chunk);
     bytes += chunk.length;
-    if (bytes >= AHEAD_BYTES) stream.pause();
+    if (bytes >= AHEAD_BYTES) {
+      isHeld = true;
+      stream.pause();
+    }
     wake();
   };
   const forget = finished(stream, { writable: false }, (error) => {
@@ -34,13 +38,15 @@ export async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array, vo
       if (end !== undefined) break;
       await new Promise<void>((resolve) => {
         wake = resolve;
+        isHeld = false;
         stream.resume();
       });
     }
     if (end.error != null) throw end.error;
   } finally {
     stream.off('data', onData);
-    stream.pause();
+    if (stream.listenerCount('data') === 0) stream.pause();
+    else if (isHeld) stream.resume();
     forget();
   }
 }
@@ -67,7 +73,9 @@ nowhere.close();
  */
 export function letGo({ buffer, byteLength }: Uint8Array): void {
   // ArrayBuffer.prototype.transfer(0) would say the same from Node 22 on.
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) nowhere.postMessage(null, [buffer]);
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+  // What is gone already has no bytes, and later versions throw for it.
+  if (isWhole && byteLength > 0) nowhere.postMessage(null, [buffer]);
 }
 
 /** The bytes of all chunks as one, whose own memory is let go of. */

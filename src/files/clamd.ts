@@ -70,16 +70,18 @@ function sizeOf(bytes: number): Buffer {
 /** A connection for one command and its answer. Whatever it waits for is given the scanner's time, and no more. */
 class Connection {
   private readonly socket: Socket;
-  private readonly connected: Promise<void>;
+  private isConnected = false;
   /** The answer, up to its end; rejects when the connection breaks before that. */
   private readonly answered: Promise<string>;
   /** As it has come, whether anybody waits for it or not. */
   private early: string | undefined;
+  private failure: unknown;
+  /** Wakes whoever waits for something else than the answer. */
+  private interrupt = (): void => undefined;
 
   constructor(private readonly place: ScannerPlace) {
     const socket = connect(place.at);
     this.socket = socket;
-    this.connected = new Promise((resolve) => socket.once('connect', resolve));
     this.answered = new Promise((resolve, reject) => {
       let text = '';
       socket.setEncoding('latin1');
@@ -95,23 +97,36 @@ class Connection {
       });
     });
     // Whoever waits is told; at other times the next step is.
-    this.answered.catch(() => undefined);
+    this.answered.then(
+      () => {
+        this.interrupt();
+      },
+      (error: unknown) => {
+        this.failure = error;
+        this.interrupt();
+      },
+    );
   }
 
   /** Resolves when the system has taken all, or there is an answer before that. */
   async send(...parts: readonly Uint8Array[]): Promise<void> {
     const { socket } = this;
-    await this.orBroken(
-      this.connected,
-      Math.min(CONNECT_MS, this.place.timeoutMs),
-      'clamd takes no connection',
-    );
+    if (!this.isConnected) {
+      const ms = Math.min(CONNECT_MS, this.place.timeoutMs);
+      await this.orBroken((connected) => socket.once('connect', connected), ms, 'clamd takes no connection');
+      this.isConnected = true;
+    }
     this.assertSilent();
-    socket.cork();
-    // What fails is told by the answer that does not come.
-    const taken = Promise.all(parts.map((part) => new Promise((resolve) => socket.write(part, resolve))));
-    socket.uncork();
-    await this.orBroken(taken, this.place.timeoutMs, 'clamd takes no more');
+    await this.orBroken(
+      (taken) => {
+        socket.cork();
+        // What fails is told by the answer that does not come.
+        parts.forEach((part, i) => socket.write(part, i === parts.length - 1 ? taken : undefined));
+        socket.uncork();
+      },
+      this.place.timeoutMs,
+      'clamd takes no more',
+    );
   }
 
   /** Throws when there is an answer, which is too soon for whoever has not come to the end. */
@@ -127,9 +142,15 @@ class Connection {
     this.socket.destroy();
   }
 
-  /** Waits for `what`, or for an answer that comes instead of it: whoever goes on is told then. */
-  private async orBroken(what: Promise<unknown>, ms: number, otherwise: string): Promise<void> {
-    await inTime(Promise.race([this.answered, what]), ms, otherwise);
+  /** Waits until what `begin` begins calls it back, or for an answer that comes instead of it: whoever goes on is told then. */
+  private async orBroken(begin: (done: () => void) => void, ms: number, otherwise: string): Promise<void> {
+    const either = new Promise<void>((resolve) => {
+      this.interrupt = resolve;
+      begin(resolve);
+      if (this.early !== undefined || this.failure !== undefined) resolve();
+    });
+    await inTime(either, ms, otherwise);
+    if (this.failure !== undefined) throw new Error(otherwise, { cause: this.failure });
   }
 }
 

@@ -155,13 +155,17 @@ async function byTus(
     onResponseError: (_request, error) => saidOf(deps.logger, error),
   });
   if (method === 'PATCH') req.setTimeout(IDLE_MS);
-  return server.handleWeb(
+  const chunks = chunksOf(req);
+  const response = await server.handleWeb(
     new Request(`http://localhost${path}`, {
       method,
       headers: req.headersDistinct as Record<string, string[]> as never,
-      ...(method === 'PATCH' && { body: bodyOf(req), duplex: 'half' }),
+      ...(method === 'PATCH' && { body: bodyOf(chunks), duplex: 'half' }),
     }),
   );
+  // What is left of the body is not the library's any more, which lets go of nothing.
+  void chunks.return().catch(() => undefined);
+  return response;
 }
 
 /** The UUID of the upload that a path names. */
@@ -186,9 +190,8 @@ function admit(tokens: UploadTokens, header: string | null, id: string): void {
   if (named !== id) throw new SaidError(said(403, 'FORBIDDEN', 'This token is for another upload.'));
 }
 
-/** The body as it is asked for, and not a byte before: what is refused is not read. */
-function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
-  const chunks = chunksOf(req);
+/** The body, of which nothing is read before it is asked for: what is refused at once is not read. */
+function bodyOf(chunks: AsyncGenerator<Uint8Array, void, undefined>): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>(
     {
       pull: async (controller) => {
@@ -196,7 +199,6 @@ function bodyOf(req: IncomingMessage): ReadableStream<Uint8Array> {
         if (done === true) controller.close();
         else controller.enqueue(value);
       },
-      cancel: () => void chunks.return().catch(() => undefined),
     },
     { highWaterMark: 0 },
   );

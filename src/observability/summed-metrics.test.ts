@@ -1,6 +1,9 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
+import { createLogger } from './logger.js';
 import { SummedMetrics } from './summed-metrics.js';
+
+const quiet = createLogger('silent');
 
 /** A process with one metric of each kind. */
 class Process {
@@ -27,7 +30,7 @@ const textOf = async (summed: SummedMetrics, ...processes: readonly Process[]): 
 
 describe('The metrics of several processes', () => {
   test('are summed, buckets of histograms among them', async () => {
-    const text = await textOf(new SummedMetrics(), new Process(3), new Process(4));
+    const text = await textOf(new SummedMetrics(quiet), new Process(3), new Process(4));
     expect(text).toContain('c{code="A"} 7\n');
     expect(text).toContain('g 7\n');
     expect(text).toContain('h_bucket{le="1"} 2\n');
@@ -36,7 +39,7 @@ describe('The metrics of several processes', () => {
   });
 
   test('keep what a process had counted when it has ended, so that no sum goes back, and not what it had', async () => {
-    const summed = new SummedMetrics();
+    const summed = new SummedMetrics(quiet);
     const [one, two, three] = [new Process(3), new Process(4), new Process(5)];
     await textOf(summed, one, two);
     one.counter.inc({ code: 'A' });
@@ -57,8 +60,20 @@ describe('The metrics of several processes', () => {
     expect(await textOf(summed, two)).toBe(last);
   });
 
+  test('go on without what a newer process counts in a way that is not known here', async () => {
+    const summed = new SummedMetrics(quiet);
+    const [one, two] = [new Process(3), new Process(4)];
+    const metrics = await one.metrics();
+    summed.end(
+      one,
+      metrics.map((metric) => ({ ...metric, aggregator: 'newer' })) as unknown as typeof metrics,
+    );
+    summed.end(new Process(1), await new Process(5).metrics());
+    expect(await textOf(summed, two)).toContain('c{code="A"} 9\n');
+  });
+
   test('count one that does not answer as it did last', async () => {
-    const summed = new SummedMetrics();
+    const summed = new SummedMetrics(quiet);
     const [one, two] = [new Process(3), new Process(4)];
     await textOf(summed, one, two);
     const { text } = await summed.sum(
@@ -80,7 +95,7 @@ describe('The metrics of several processes', () => {
           ? { ...metric, values: [{ value, labels: {} }] }
           : metric,
       );
-    const { text } = await new SummedMetrics().sum(
+    const { text } = await new SummedMetrics(quiet).sum(
       new Map([
         [{}, withLag(0.25)],
         [{}, withLag(0.5)],

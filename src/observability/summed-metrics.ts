@@ -1,4 +1,5 @@
 import { AggregatorRegistry } from 'prom-client';
+import type { Logger } from './logger.js';
 import type { Metrics, ProcessMetrics } from './metrics.js';
 
 /** What only grows: it is summed for good. */
@@ -14,6 +15,8 @@ export class SummedMetrics {
   private readonly gone = new WeakSet<object>();
   private ended: Promise<ProcessMetrics> = Promise.resolve([]);
 
+  constructor(private readonly logger: Logger) {}
+
   /** `processes`: each that runs, with what it says of itself; undefined for one that does not answer, which counts as it did last. */
   async sum(processes: ReadonlyMap<object, ProcessMetrics | undefined>): Promise<Metrics> {
     for (const [process, metrics] of processes)
@@ -28,8 +31,15 @@ export class SummedMetrics {
     this.gone.add(process);
     this.last.delete(process);
     if (metrics === undefined) return;
+    const growing = metrics.filter(({ type }) => GROWING.has(String(type)));
     this.ended = this.ended.then((before) =>
-      together([before, metrics.filter(({ type }) => GROWING.has(String(type)))]).getMetricsAsJSON(),
+      Promise.resolve()
+        .then(() => together([before, growing]).getMetricsAsJSON())
+        .catch((err: unknown) => {
+          // A newer worker may count what this library cannot sum.
+          this.logger.warn({ err }, 'what a process had counted is lost');
+          return before;
+        }),
     );
   }
 }

@@ -171,6 +171,17 @@ describe.each(stores)('Storage on %s', (kind) => {
         expect((await readFile(path)).equals(bytes)).toBe(true);
         await expect(storage.layDown(key, path, never)).rejects.toThrow('EEXIST');
         expect(await storage.layDown(newStorageKey(), join(folder, 'other'), never)).toBe(false);
+        await expect(storage.layDown(key, join(folder, 'missing', 'source'), never)).rejects.toThrow(
+          'ENOENT',
+        );
+        const reason = new Error('enough');
+        const aborted = storage.layDown(key, join(folder, 'other'), AbortSignal.abort(reason));
+        await expect(aborted).rejects.toBe(reason);
+        const abort = new AbortController();
+        const copying = storage.layDown(key, join(folder, 'third'), abort.signal);
+        abort.abort(reason);
+        // A link is made before anyone can abort it.
+        expect([true, reason]).toContain(await copying.catch((error: unknown) => error));
       } finally {
         await rm(folder, { recursive: true });
       }

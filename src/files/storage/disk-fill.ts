@@ -8,6 +8,9 @@ const WRITE_BUFFER = 512 * 1024;
  * commit has to wait for a large file to be written out at once.
  */
 const SYNC_BYTES = 16 * 1024 * 1024;
+/** Files that are synced so at the same time: each has one of the four threads that all work on files waits for. */
+const MAX_SYNCS = 2;
+let syncs = 0;
 
 /**
  * Writes `bytes` into a new file and resolves when they are on the disk; writes while the next ones are gathered, so that the disk and the
@@ -58,18 +61,20 @@ class FileWriter {
     this.position += this.size;
     this.size = 0;
     await this.writing;
-    if (position - this.synced >= SYNC_BYTES && !this.isSyncing) this.sync(position);
+    if (position - this.synced >= SYNC_BYTES && !this.isSyncing && syncs < MAX_SYNCS) this.sync(position);
     this.writing = unseen(writeAll(this.handle, gathered, position));
   }
 
   private sync(position: number): void {
     this.isSyncing = true;
+    syncs += 1;
     this.synced = position;
     this.syncing = unseen(
       this.syncing
         .then(() => this.handle.datasync())
         .finally(() => {
           this.isSyncing = false;
+          syncs -= 1;
         }),
     );
   }

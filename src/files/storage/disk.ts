@@ -1,20 +1,10 @@
 import { constants } from 'node:fs';
-import {
-  access,
-  copyFile,
-  link,
-  mkdir,
-  open,
-  opendir,
-  rename,
-  rm,
-  stat,
-  type FileHandle,
-} from 'node:fs/promises';
+import { access, link, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fill } from './disk-fill.js';
 import { makeFolderOf, noRoomFor, partOf, pathOf, syncFolderOf, unlessMissing } from './disk-files.js';
+import { layDownAt } from './lay-down.js';
 import { isStorageKey, type ByteRange, type Storage } from './storage.js';
 
 /** Bytes read at a time. */
@@ -57,13 +47,14 @@ export class DiskStorage implements Storage {
     return handle?.createReadStream({ highWaterMark: READ_BUFFER });
   }
 
-  async layDown(key: string, path: string): Promise<boolean> {
-    const from = pathOf(this.root, key);
-    const found = await link(from, path)
-      // On another file system, or where there are no links.
-      .catch(() => copyFile(from, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE))
-      .then(() => true, unlessMissing);
-    return found === true;
+  async layDown(key: string, path: string, signal?: AbortSignal): Promise<boolean> {
+    signal?.throwIfAborted();
+    const isLinked = await link(pathOf(this.root, key), path).then(
+      () => true,
+      () => false,
+    );
+    // On another file system, where there are no links, or where there is nothing.
+    return isLinked || layDownAt(path, await this.read(key), signal);
   }
 
   async send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined> {

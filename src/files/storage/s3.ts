@@ -13,13 +13,13 @@ import {
   type MultipartUpload,
 } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
-import { createWriteStream } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3Place } from '../../config/config.js';
 import { ParleyError } from '../../errors.js';
 import { untilAborted } from '../chunks.js';
 import type { DirectStore } from './direct.js';
+import { layDownAt } from './lay-down.js';
 import type { Receiver } from './receiver.js';
 import { S3Receiver } from './s3-receiver.js';
 import { uploadObject, type ObjectName } from './s3-upload.js';
@@ -83,10 +83,8 @@ export class S3Storage implements Storage {
   }
 
   async layDown(key: string, path: string, signal?: AbortSignal): Promise<boolean> {
-    const bytes = await this.read(key);
-    if (bytes === undefined) return false;
-    await pipeline(bytes, createWriteStream(path, { flags: 'wx', mode: 0o600 }), { signal });
-    return true;
+    signal?.throwIfAborted();
+    return layDownAt(path, await this.read(key), signal);
   }
 
   async send(key: string, range: ByteRange | undefined, begin: () => Writable): Promise<number | undefined> {

@@ -15,7 +15,6 @@ import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
 import { Housekeeping } from './db/housekeeping.js';
 import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
-import { StartError } from './errors.js';
 import { MemoryBus } from './events/bus-memory.js';
 import { RoomFeeds } from './events/room-feeds.js';
 import { createDownloads } from './files/downloads.js';
@@ -286,11 +285,7 @@ async function startMetrics(
   if (port === undefined) return undefined;
   const registry = registryOf();
   const read = async () => ({ type: registry.contentType, text: await registry.metrics() });
-  try {
-    return await serveMetrics({ port, host, read, logger });
-  } catch (error) {
-    throw new StartError((error as Error).message);
-  }
+  return serveMetrics({ port, host, read, logger });
 }
 
 /** The services, each of whose calls is a span while tracing is on. */

@@ -1,5 +1,4 @@
 import type { Config } from '../config/config.js';
-import { StartError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Primary } from './primary.js';
 
@@ -24,9 +23,5 @@ export async function serveSummedMetrics(
     const asked = [...primary.members].map(async (member) => [member, await member.metrics()] as const);
     return summed.sum(new Map(await Promise.all(asked)));
   };
-  try {
-    await serveMetrics({ port, host, read, logger });
-  } catch (error) {
-    throw new StartError((error as Error).message);
-  }
+  await serveMetrics({ port, host, read, logger });
 }

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { StartError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
 
@@ -18,7 +19,7 @@ export interface MetricsServer {
 
 /**
  * `/metrics` on a port of its own, for the scraper: so that what is public and what is not is decided by addresses, and a proxy in front of the
- * server's port cannot let it out. Rejects when the port is taken, naming METRICS_PORT.
+ * server's port cannot let it out. Throws StartError when the port is taken.
  */
 export async function serveMetrics({
   port,
@@ -44,7 +45,7 @@ export async function serveMetrics({
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
-      reject(new Error(`METRICS_PORT: got ${port}; it cannot be listened on: ${error.message}`));
+      reject(new StartError(`METRICS_PORT: got ${port}; it cannot be listened on: ${error.message}`));
     });
     server.listen(port, host, resolve);
   });

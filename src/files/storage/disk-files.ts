@@ -4,6 +4,9 @@ import { ParleyError } from '../../errors.js';
 import { letGo } from '../chunks.js';
 import { assertStorageKey } from './storage.js';
 
+/** Bytes read at a time. */
+export const READ_BUFFER = 256 * 1024;
+
 /** Where the bytes under a key lie: `<root>/<first two digits of the key>/<key>`. Throws for what is no key. */
 export function pathOf(root: string, key: string): string {
   assertStorageKey(key);

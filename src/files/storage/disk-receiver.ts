@@ -6,6 +6,7 @@ import {
   noRoomFor,
   partOf,
   pathOf,
+  READ_BUFFER,
   syncFolderOf,
   unlessMissing,
   writeAll,
@@ -25,8 +26,6 @@ const WRITE_BUFFER = 1024 * 1024;
 /** Bytes, or milliseconds, after which what was written is made durable and written down: as much is sent again after a crash. */
 const COMMIT_BYTES = 8 * 1024 * 1024;
 const COMMIT_MS = 3000;
-/** Bytes read at a time. */
-const READ_BUFFER = 256 * 1024;
 
 /**
  * Writes to `<key>.part` in the folder of DiskStorage, which becomes `<key>` once it is complete. A writer goes on in the piece of the one before when

@@ -3,12 +3,18 @@ import { access, link, mkdir, open, opendir, rename, rm, stat, type FileHandle }
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fill } from './disk-fill.js';
-import { makeFolderOf, noRoomFor, partOf, pathOf, syncFolderOf, unlessMissing } from './disk-files.js';
+import {
+  makeFolderOf,
+  noRoomFor,
+  partOf,
+  pathOf,
+  READ_BUFFER,
+  syncFolderOf,
+  unlessMissing,
+} from './disk-files.js';
 import { layDownAt } from './lay-down.js';
 import { isStorageKey, type ByteRange, type Storage } from './storage.js';
 
-/** Bytes read at a time. */
-const READ_BUFFER = 256 * 1024;
 /** Bytes sent at a time, from the same memory again and again: fresh memory for each cost as much CPU as all the rest. */
 const SEND_BUFFER = 512 * 1024;
 

@@ -12,11 +12,15 @@ export async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array, vo
   let here: Uint8Array[] = [];
   let bytes = 0;
   let end: { readonly error: Error | null | undefined } | undefined;
+  let isHeld = false;
   let wake = (): void => undefined;
   const onData = (chunk: Uint8Array): void => {
     here.push(chunk);
     bytes += chunk.length;
-    if (bytes >= AHEAD_BYTES) stream.pause();
+    if (bytes >= AHEAD_BYTES) {
+      isHeld = true;
+      stream.pause();
+    }
     wake();
   };
   const forget = finished(stream, { writable: false }, (error) => {
@@ -34,15 +38,15 @@ export async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array, vo
       if (end !== undefined) break;
       await new Promise<void>((resolve) => {
         wake = resolve;
+        isHeld = false;
         stream.resume();
       });
     }
     if (end.error != null) throw end.error;
   } finally {
     stream.off('data', onData);
-    // Paused by whoever reads no more, it would keep somebody else waiting.
     if (stream.listenerCount('data') === 0) stream.pause();
-    else if (stream.isPaused()) stream.resume();
+    else if (isHeld) stream.resume();
     forget();
   }
 }

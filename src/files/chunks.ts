@@ -12,7 +12,8 @@ export async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array, vo
   let here: Uint8Array[] = [];
   let bytes = 0;
   let end: { readonly error: Error | null | undefined } | undefined;
-  let isHeld = false;
+  // Paused here, not by somebody else who reads it too.
+  let isHeld = false as boolean;
   let wake = (): void => undefined;
   const onData = (chunk: Uint8Array): void => {
     here.push(chunk);

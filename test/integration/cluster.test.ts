@@ -286,10 +286,10 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       command.signal('SIGHUP');
       const [stuck, other] = await eventually(10_000, 'both are started', async () => {
         const fresh = (await childrenOf(command.pid)).filter((pid) => !before.includes(pid));
-        // At once, long before it can serve.
-        if (fresh[0] !== undefined) process.kill(fresh[0], 'SIGSTOP');
         return fresh.length === WORKERS ? fresh : undefined;
       });
+      // Long before it can serve, but not before the second one is there: until then whoever starts the first may still wait for it to be a program.
+      process.kill(stuck!, 'SIGSTOP');
       await eventually(30_000, 'the other one serves', async () => {
         await get(`${url}/`);
         return logged(command, 'request').some(({ pid }) => pid === other);

@@ -1,7 +1,6 @@
 import {
   execute,
   getOperationAST,
-  getVariableValues,
   OperationTypeNode,
   visit,
   type DocumentNode,
@@ -46,9 +45,12 @@ const plans = new LRUCache<Variant, Plan>({ max: MAX_PLANS });
 /**
  * Executes an operation of a valid document as graphql-js does. A query that comes again and again is planned once, and runs by its
  * plan; where that meets an error, graphql-js executes the query once more and answers, so that every error is as it makes them. Mutations
- * are executed by graphql-js alone, once.
+ * are executed by graphql-js alone, once. `variables` are those of `args`, coerced.
  */
-export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult> {
+export function executeOperation(
+  args: ExecutionArgs,
+  variables: Variables,
+): ExecutionResult | Promise<ExecutionResult> {
   const operation = getOperationAST(args.document, args.operationName);
   if (operation?.operation !== OperationTypeNode.QUERY) return execute(args);
   const known = knownOf(args.document, operation);
@@ -56,9 +58,8 @@ export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise
     known.cold--;
     return execute(args);
   }
-  const variables = variablesOf(args, operation);
-  const plan = variables && planFor(known, args, operation, variables);
-  if (variables === undefined || plan === undefined) return execute(args);
+  const plan = planFor(known, args, operation, variables);
+  if (plan === undefined) return execute(args);
 
   const again = (): ExecutionResult | Promise<ExecutionResult> => {
     known.cold = COLD_AFTER_ERROR;
@@ -73,15 +74,6 @@ export function executeOperation(args: ExecutionArgs): ExecutionResult | Promise
 }
 
 const answer = (data: unknown): ExecutionResult => ({ data }) as ExecutionResult;
-
-/** Coerced; undefined where they do not fit. */
-function variablesOf(
-  { schema, variableValues }: ExecutionArgs,
-  { variableDefinitions = [] }: OperationDefinitionNode,
-): Variables | undefined {
-  if (variableDefinitions.length === 0) return {};
-  return getVariableValues(schema, variableDefinitions, variableValues ?? {}).coerced;
-}
 
 function knownOf(document: DocumentNode, operation: OperationDefinitionNode): Known {
   let known = operations.get(operation);

@@ -1,6 +1,5 @@
 import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
-  getOperationAST,
   Kind,
   TypeInfo,
   visit,
@@ -28,12 +27,10 @@ interface Costs {
 const operations = new WeakMap<OperationDefinitionNode, Costs>();
 
 /**
- * Says why an operation is refused before anything of it is executed: it selects more than `limits.complexity`. Undefined where it may run,
- * and where its variables do not fit, which is told when it is executed.
+ * Says why `operation`, whose variables fit, is refused before anything of it is executed: it selects more than `limits.complexity`. Undefined
+ * where it may run.
  */
-export function tooCostly(args: ExecutionArgs): ParleyError | undefined {
-  const operation = getOperationAST(args.document, args.operationName);
-  if (operation == null) return undefined;
+export function tooCostly(args: ExecutionArgs, operation: OperationDefinitionNode): ParleyError | undefined {
   const cost = costOf(args, operation);
   if (cost === undefined || cost <= limits.complexity) return undefined;
   return tooComplex(`The operation costs ${String(cost)}, the limit is ${String(limits.complexity)}.`);

@@ -17,6 +17,9 @@ export function toClientErrors(
   return errors.map((error) => toClientError(error, requestId, logger));
 }
 
+/** Characters of a message in which the engine says what is wrong with what it was given. */
+const MAX_MESSAGE = 1000;
+
 /** What was made for a client stays as it is: on a socket, errors come by here more than once. */
 const made = new WeakSet<GraphQLError>();
 
@@ -82,8 +85,12 @@ function refusedByEngine(error: GraphQLError): GraphQLError | undefined {
   if (error.path !== undefined && field === undefined) return undefined;
   const code = field === undefined ? engineCode(error) : 'BAD_USER_INPUT';
   const extensions = { code, ...(field === undefined ? {} : { field }) };
-  return new GraphQLError(error.message, { ...placeOf(error), extensions });
+  return new GraphQLError(shortened(error.message), { ...placeOf(error), extensions });
 }
+
+/** The engine repeats what it was given, which may be all that a request may hold. */
+const shortened = (message: string): string =>
+  message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
 
 /** The dotted path of what is wrong in the value of a variable, as graphql-js words it; validation words it otherwise. */
 function variableOf(message: string): string | undefined {

@@ -10,7 +10,9 @@ import {
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../graphql/context.js';
 import { executeOperation } from '../execution/execute.js';
+import type { Variables } from '../execution/plan.js';
 import { tooCostly } from '../graphql/cost.js';
+import { coerceVariables } from '../graphql/variables.js';
 import { tracing } from '../observability/tracing.js';
 import { LiveEvents } from './live-events.js';
 
@@ -37,10 +39,9 @@ export function useExecution(): Plugin<TransportContext> {
     },
     onSubscribe({ setSubscribeFn, setResultAndStopExecution, args }) {
       const context = contextOf(args);
-      note(context, args);
-      const refusal = refused(context, args);
-      if (refusal !== undefined) {
-        setResultAndStopExecution(refusal);
+      const admitted = admit(context, args);
+      if ('errors' in admitted) {
+        setResultAndStopExecution(admitted);
         return;
       }
       setSubscribeFn(async (given: ExecutionArgs) => {
@@ -57,24 +58,14 @@ export function executeFor(
   context: Context,
   args: Omit<ExecutionArgs, 'contextValue'>,
 ): ExecutionResult | Promise<ExecutionResult> {
-  note(context, args);
+  const admitted = admit(context, args);
+  if ('errors' in admitted) return admitted;
   const { schema, document, rootValue, variableValues, operationName } = args;
-  const run = () =>
-    executeOperation({ schema, document, rootValue, contextValue: context, variableValues, operationName });
-  return refused(context, args) ?? context.executions.track(inSpan(context, run));
+  const given = { schema, document, rootValue, contextValue: context, variableValues, operationName };
+  return context.executions.track(inSpan(context, () => executeOperation(given, admitted.variables)));
 }
 
 const contextOf = (args: ExecutionArgs): Context => (args.contextValue as TransportContext).parley;
-
-/** Remembers what is asked for, for whoever reports on the request. */
-function note(
-  context: Context,
-  { document, operationName }: Pick<ExecutionArgs, 'document' | 'operationName'>,
-): void {
-  const operation = getOperationAST(document, operationName);
-  if (operation != null)
-    context.operation = { name: operation.name?.value.slice(0, MAX_NAME), kind: operation.operation };
-}
 
 /** Runs an operation in a span: of its request over HTTP; on a socket, of the trace that the client names. */
 function inSpan<Result extends object>(
@@ -94,20 +85,33 @@ function inSpan<Result extends object>(
   );
 }
 
-/**
- * A request with a bad token is refused whole: answered as if signed out, its nulls would look like rooms that are gone. Only
- * what brings a new token passes. So is one that asks for too much.
- */
-function refused({ authentication }: Context, args: ExecutionArgs): ExecutionResult | undefined {
-  if (authentication.kind === 'refused') {
-    const operation = getOperationAST(args.document, args.operationName);
-    if (operation != null && !onlySignsIn(operation)) return whole(authentication.error);
-  }
-  const costs = tooCostly(args);
-  return costs && whole(costs);
+/** Why an operation is refused before anything of it is executed. */
+interface Refusal extends ExecutionResult {
+  readonly errors: readonly GraphQLError[];
 }
 
-const whole = (error: Error): ExecutionResult => ({
+/**
+ * Answers an operation's variables, coerced, or why it is refused as a whole: for a bad token (answered as if signed out, its nulls would look
+ * like rooms that are gone; only what brings a new token passes), for variables that do not fit, or because it asks for too much. Remembers what is
+ * asked for, for whoever reports on the request.
+ */
+function admit(
+  context: Context,
+  args: Omit<ExecutionArgs, 'contextValue'>,
+): Refusal | { readonly variables: Variables } {
+  const operation = getOperationAST(args.document, args.operationName);
+  // graphql-js says that there is none.
+  if (operation == null) return { variables: {} };
+  context.operation = { name: operation.name?.value.slice(0, MAX_NAME), kind: operation.operation };
+  const { authentication } = context;
+  if (authentication.kind === 'refused' && !onlySignsIn(operation)) return whole(authentication.error);
+  const { coerced: variables, errors } = coerceVariables(args.schema, operation, args.variableValues);
+  if (errors !== undefined) return { errors };
+  const costs = tooCostly(args, operation);
+  return costs === undefined ? { variables } : whole(costs);
+}
+
+const whole = (error: Error): Refusal => ({
   errors: [new GraphQLError(error.message, { originalError: error })],
 });
 

@@ -43,6 +43,19 @@ describe.each(ways)('An error over HTTP, the %s way in,', (way) => {
       { query: 'query ($id: ID!) { room(id: $id) { id } }', variables: { id: { a: 1 } } },
       'BAD_USER_INPUT',
     ],
+    [
+      'a variable of very many fields that nobody knows',
+      {
+        query: 'query ($filter: RoomFilter) { rooms(filter: $filter) { edges { cursor } } }',
+        variables: { filter: Object.fromEntries(Array.from({ length: 50_000 }, (_, i) => [`k${i}`, 1])) },
+      },
+      'BAD_USER_INPUT',
+    ],
+    [
+      'a variable that nests very deep',
+      `{"query":"query ($n: Int) { rooms(first: $n) { edges { cursor } } }","variables":{"n":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`,
+      'BAD_USER_INPUT',
+    ],
     ['no query', { variables: {} }, 'BAD_REQUEST'],
     [
       'an operation that is not there',
@@ -62,6 +75,14 @@ describe.each(ways)('An error over HTTP, the %s way in,', (way) => {
     const answer = (await response.json()) as { errors: { extensions: { code: string } }[] };
     expect(answer).not.toHaveProperty('data');
     expect(answer.errors.map(({ extensions }) => extensions.code)).toEqual([code]);
+  });
+
+  test('that repeats what was sent does so in short', async () => {
+    const variables = { id: { text: 'x'.repeat(500_000) } };
+    const { errors } = await user.ask('query ($id: ID!) { room(id: $id) { id } }', variables);
+    expect(errors.map(({ extensions }) => extensions)).toEqual([{ code: 'BAD_USER_INPUT', field: 'id' }]);
+    expect(errors[0]!.message).toMatch(/^Variable "\$id" got invalid value /);
+    expect(errors[0]!.message.length).toBeLessThan(1100);
   });
 
   test('of one field leaves its siblings their answers', async () => {

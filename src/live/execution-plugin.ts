@@ -15,6 +15,7 @@ import { tooCostly } from '../graphql/cost.js';
 import { coerceVariables } from '../graphql/variables.js';
 import { tracing } from '../observability/tracing.js';
 import { LiveEvents } from './live-events.js';
+import { unconditionalRoot } from './subscription-root.js';
 
 /** What the transports hand to yoga with each request. */
 export interface TransportContext {
@@ -33,6 +34,9 @@ const MAX_NAME = 128;
  */
 export function useExecution(): Plugin<TransportContext> {
   return {
+    onValidate({ addValidationRule }) {
+      addValidationRule(unconditionalRoot);
+    },
     onExecute({ setExecuteFn, args }) {
       const context = contextOf(args);
       setExecuteFn((given: ExecutionArgs) => executeFor(context, given));

@@ -215,16 +215,20 @@ describe('a socket', () => {
     raw.subscribe('broken', '{');
     raw.subscribe('foreign cursor', MESSAGES, { roomId, after: 'nonsense' });
     raw.subscribe('wrong variable', MESSAGES, { roomId: {} });
-    const answers = (await raw.take(5)).slice(1);
+    raw.subscribe('no root', MESSAGES.replace('{', '{ ...on Subscription @skip(if: true) {') + '}', {
+      roomId,
+    });
+    const answers = (await raw.take(6)).slice(1);
     const codes = answers.map(({ id, type, payload }) => [id, type, payload[0].extensions.code]);
     expect(codes.sort()).toEqual([
       ['broken', 'error', 'GRAPHQL_PARSE_FAILED'],
       ['foreign cursor', 'error', 'BAD_CURSOR'],
+      ['no root', 'error', 'GRAPHQL_VALIDATION_FAILED'],
       ['unknown field', 'error', 'GRAPHQL_VALIDATION_FAILED'],
       ['wrong variable', 'error', 'BAD_USER_INPUT'],
     ]);
     await ada.post(roomId, 'still heard');
-    expect(bodiesOf((await raw.take(6)).slice(5))).toEqual(['still heard']);
+    expect(bodiesOf((await raw.take(7)).slice(6))).toEqual(['still heard']);
     raw.close();
   });
 

@@ -4,7 +4,9 @@ import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import { tracing } from '../observability/tracing.js';
 import type { Database } from './database.js';
-import { preparedName } from './statement.js';
+import { Pipeline } from './pipeline.js';
+import { PipeliningPool } from './pipelining-pool.js';
+import { preparedAs } from './statement.js';
 import { timestampOf } from './timestamps.js';
 import type { Tables } from './tables.js';
 
@@ -40,9 +42,11 @@ export function openPool(poolConfig: pg.PoolConfig, logger: Logger): pg.Pool {
   return pool;
 }
 
-export const overPool = (pool: pg.Pool): Database =>
+export const overPool = (pool: pg.Pool, pipelines: readonly Pipeline[] = []): Database =>
   new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool }),
+    dialect: new PostgresDialect({
+      pool: pipelines.length === 0 ? pool : new PipeliningPool(pool, pipelines),
+    }),
     ...(tracing !== undefined && { log: traceStatement }),
   });
 
@@ -62,30 +66,39 @@ type Query = (query: unknown, ...rest: unknown[]) => unknown;
 /** Prepares what is worth it. Not for the embedded Postgres, whose one session forgets everything between two clients. */
 class PreparingClient extends pg.Client {
   override query = ((query: unknown, ...rest: unknown[]): unknown => {
-    const name = typeof query === 'string' ? preparedName(query) : undefined;
+    const name = typeof query === 'string' ? preparedAs(query)?.name : undefined;
     const run = super.query.bind(this) as Query;
     return name === undefined ? run(query, ...rest) : run({ name, text: query, values: rest[0] });
   }) as pg.Client['query'];
 }
 
-/** Connections to a Postgres server, 15 or newer. */
-export const openPostgresPool = (
-  config: Pick<Config, 'databasePoolSize'>,
-  url: string,
+/** Connections of a process that its quick statements share, if it may have so many and two more. */
+const PIPELINES = 2;
+
+export interface Postgres {
+  readonly db: Database;
+  readonly pool: pg.Pool;
+  readonly pipelines: readonly Pipeline[];
+}
+
+/** Connects to a Postgres server, 15 or newer, as soon as something is asked of it. */
+export function openPostgres(
+  { databasePoolSize }: Pick<Config, 'databasePoolSize'>,
+  connectionString: string,
   logger: Logger,
-): pg.Pool =>
-  openPool(
-    {
-      connectionString: url,
-      max: config.databasePoolSize,
-      connectionTimeoutMillis: 5000,
-      keepAlive: true,
-      application_name: 'parley',
-      Client: PreparingClient,
-    },
-    logger,
-  );
+): Postgres {
+  const server = {
+    connectionString,
+    connectionTimeoutMillis: 5000,
+    keepAlive: true,
+    application_name: 'parley',
+  };
+  const shared = Math.min(PIPELINES, databasePoolSize - 2);
+  const pool = openPool({ ...server, max: databasePoolSize - shared, Client: PreparingClient }, logger);
+  const pipelines = Array.from({ length: shared }, () => new Pipeline({ ...server, types }, logger));
+  return { db: overPool(pool, pipelines), pool, pipelines };
+}
 
 /** The same, to write queries for. */
-export const connectPostgres = (...server: Parameters<typeof openPostgresPool>): Database =>
-  overPool(openPostgresPool(...server));
+export const connectPostgres = (...server: Parameters<typeof openPostgres>): Database =>
+  openPostgres(...server).db;

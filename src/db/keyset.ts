@@ -1,6 +1,6 @@
 import { sql, type ReferenceExpression, type SelectQueryBuilder } from 'kysely';
 import type { Database } from './database.js';
-import { statement } from './statement.js';
+import { quickRead } from './statement.js';
 import type { Tables } from './tables.js';
 
 /** A list's order: columns that are unique together, all in one direction, and how to read them off a row. */
@@ -103,7 +103,7 @@ export const rangesOf =
   };
 
 /**
- * The same for a list that is read all the time, by prepared statements (statement.ts). `text` selects it, filtered by `$1`; `column` is the
+ * The same for a list that is read all the time, by quick statements (statement.ts). `text` selects it, filtered by `$1`; `column` is the
  * one that it is ordered by.
  */
 export function preparedRanges<Row>(
@@ -111,7 +111,7 @@ export function preparedRanges<Row>(
   text: string,
   column: string,
 ): (db: Database, parameter: unknown) => ReadRange<Row> {
-  const known = new Map<string, ReturnType<typeof statement<Row>>>();
+  const known = new Map<string, ReturnType<typeof quickRead<Row>>>();
   const of = ({ from, inclusive, to, ascending }: KeyRange) => {
     const conditions = [
       ...(from === undefined ? [] : [`${column} ${beyond(ascending, inclusive)} $3`]),
@@ -121,7 +121,7 @@ export function preparedRanges<Row>(
     let prepared = known.get(key);
     if (prepared === undefined) {
       const where = conditions.map((condition) => ` and ${condition}`).join('');
-      prepared = statement<Row>(
+      prepared = quickRead<Row>(
         `${name}_${String(known.size)}`,
         `${text}${where} order by ${column} ${ascending ? 'asc' : 'desc'} limit $2`,
       );

@@ -3,9 +3,10 @@ import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import type { Database } from './database.js';
-import { openPool, openPostgresPool, overPool } from './dialect.js';
+import { openPool, openPostgres, overPool } from './dialect.js';
 import { openEmbeddedPostgres } from './embedded/pglite.js';
 import { startVacuum } from './embedded/vacuum.js';
+import type { Pipeline } from './pipeline.js';
 
 /** The embedded Postgres has no autovacuum. */
 const VACUUM_MS = 10 * 60_000;
@@ -21,9 +22,8 @@ export interface OpenDatabase {
 /** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
 export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
   if (config.databaseUrl !== undefined) {
-    const pool = openPostgresPool(config, config.databaseUrl, logger);
-    const db = overPool(pool);
-    return { db, ping: pingOf(db), pool: figuresOf(pool), close: () => db.destroy() };
+    const { db, pool, pipelines } = openPostgres(config, config.databaseUrl, logger);
+    return { db, ping: pingOf(db), pool: figuresOf(pool, pipelines), close: () => db.destroy() };
   }
   const embedded = await openEmbeddedPostgres(config.dataDir, {
     log: (line) => logger.debug({ line }, 'postgres'),
@@ -45,10 +45,12 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   };
 }
 
-const figuresOf = (pool: Pool) => (): PoolFigures => ({
-  total: pool.totalCount,
-  idle: pool.idleCount,
-  waiting: pool.waitingCount,
-});
+const figuresOf =
+  (pool: Pool, pipelines: readonly Pipeline[] = []) =>
+  (): PoolFigures => ({
+    total: pool.totalCount + pipelines.filter(({ isConnected }) => isConnected).length,
+    idle: pool.idleCount,
+    waiting: pool.waitingCount,
+  });
 
 const pingOf = (db: Database) => () => db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();

@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { PublicUser } from '../accounts/accounts.queries.js';
 import type { Database, Trx } from '../db/database.js';
 import { mergePages, rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
-import { statement } from '../db/statement.js';
+import { quickRead } from '../db/statement.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility, Tables } from '../db/tables.js';
 
 /** Locks the room's row until `trx` ends: writers of one room queue here. What was read before it may have changed meanwhile. */
@@ -26,7 +26,7 @@ type RoleRow = RoomState &
     readonly created_at: Date | null;
   };
 
-const readRoomWithRoles = statement<RoleRow>(
+const readRoomWithRoles = quickRead<RoleRow>(
   'room_with_roles',
   `select r.id, r.visibility, r.last_seq, r.last_tag, r.member_count,
      m.user_id, m.role, u.handle, u.name, u.created_at
@@ -94,7 +94,7 @@ export interface SeenRoom {
 
 type SeenRow = RoomRow & { [Column in 'role' | 'joined_at' | 'joined_seq']: MembershipRow[Column] | null };
 
-const readRoomsSeen = statement<SeenRow>(
+const readRoomsSeen = quickRead<SeenRow>(
   'rooms_seen',
   `select r.id, r.slug, r.name, r.topic, r.visibility, r.created_at, r.tag, r.last_seq, r.last_tag,
      r.member_count, r.message_count, r.file_count, r.used_bytes, r.deleted_at, m.role, m.joined_at, m.joined_seq

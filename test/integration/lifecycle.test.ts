@@ -122,7 +122,8 @@ describe.each(backends)('The program on %s', (backend) => {
       events.filter(({ __typename }) => __typename === 'MessageAdded').map(({ message }) => message.id),
     ).toEqual(ids.slice(-Math.min(ids.length, 100)));
     await client.dispose();
-  });
+    // Three starts, each of which may have to make or recover the embedded database.
+  }, 90_000);
 
   test('lets everyone go with 1012 when it is told to stop, finishes what is under way, and takes nothing new', async () => {
     const command = launch();

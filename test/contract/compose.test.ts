@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { parseEnv, promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { readConfig } from '../../src/config/env.js';
@@ -13,6 +13,7 @@ import { schema } from '../../src/config/variables.js';
 interface Service {
   readonly image?: string;
   readonly build?: string;
+  readonly env_file?: string;
   readonly environment?: Readonly<Record<string, string>>;
   readonly depends_on?: Readonly<Record<string, { condition: string; restart?: boolean }>>;
   readonly volumes?: readonly string[];
@@ -31,6 +32,14 @@ const services = Object.entries(compose.services);
 const apps = services.filter(([, { build }]) => build !== undefined);
 const example = await read('.env.example');
 const dockerfile = await read('Dockerfile');
+
+/** What the image sets for whatever runs in it. */
+const imageEnvironment = parseEnv(
+  (/^ENV ((?:.*\\\n)*.*)$/m.exec(dockerfile.split(/^FROM .*$/m).at(-1) ?? '')?.[1] ?? '').replaceAll(
+    '\\',
+    '',
+  ),
+);
 
 /** Puts values in the place of `${NAME}`, `${NAME:-default}` and `${NAME:?message}`. */
 const filledIn = (value: string, values: Readonly<Record<string, string>>): string =>
@@ -54,6 +63,58 @@ describe('docker-compose.yml', () => {
       );
       expect(config.databaseUrl).toBe('postgres://parley:letters@postgres:5432/parley');
       expect(config.redisUrl).toBe('redis://redis:6379');
+    }
+  });
+
+  test('gives the processes every variable of .env, but for those that the other services and the image fix', () => {
+    const file = {
+      JWT_SECRET: 'x'.repeat(32),
+      POSTGRES_PASSWORD: 'letters',
+      QUOTA_USER_BYTES: '5',
+      EVENT_RETENTION: '12h',
+      S3_BUCKET: 'files',
+      WORKERS: '3',
+      SIGN_UP_LIMIT_PER_ADDRESS: '7',
+      UPLOAD_MAX_BYTES: '9',
+      CORS_ORIGINS: 'https://app.example.com',
+      // What fits a server outside of Compose, and would break one in it.
+      HOST: '127.0.0.1',
+      PORT: '5000',
+      DATA_DIR: './data',
+      METRICS_HOST: '127.0.0.1',
+      METRICS_PORT: '9000',
+      DATABASE_URL: 'postgres://localhost/another',
+      REDIS_URL: 'redis://localhost',
+      TRUST_PROXY: 'loopback',
+    };
+    for (const [, { env_file: envFile, environment = {} }] of apps) {
+      expect(envFile).toBe('.env');
+      const config = readConfig({
+        ...imageEnvironment,
+        ...file,
+        ...Object.fromEntries(
+          Object.entries(environment).map(([name, value]) => [name, filledIn(value, file)]),
+        ),
+      });
+      expect(config).toMatchObject({
+        quotas: { userBytes: 5 },
+        eventRetentionMs: 12 * 3_600_000,
+        s3: { bucket: 'files' },
+        workers: 3,
+        rateLimits: { signUpsPerAddress: 7 },
+        uploads: { maxBytes: 9 },
+        corsOrigins: ['https://app.example.com'],
+        host: '0.0.0.0',
+        port: 4000,
+        dataDir: '/data',
+        metrics: { host: '0.0.0.0', port: 9464 },
+        databaseUrl: 'postgres://parley:letters@postgres:5432/parley',
+        redisUrl: 'redis://redis:6379',
+        trustProxy: ['uniquelocal'],
+      });
+      // An env_file goes before what the image sets.
+      for (const [name, value] of Object.entries(imageEnvironment))
+        if (name in schema.shape) expect(environment[name]).toBe(value);
     }
   });
 

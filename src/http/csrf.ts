@@ -36,6 +36,6 @@ export function usePreflight(): Plugin<TransportContext, TransportContext> {
 
 const refusal = (): Error =>
   createGraphQLError(
-    `This request needs one of the headers ${HEADERS.join(', ')}, with any value: it is a GET, or multipart, which other sites could make a browser send.`,
+    `Send this request with the header ${HEADERS.join(' or ')}, with any value, or with \`Content-Type: application/json\`: without either, any website could make a browser send it.`,
     { extensions: { code: 'BAD_REQUEST', http: { status: 403 } } },
   );

@@ -88,6 +88,32 @@ describe.skipIf(findBinary('curl') === undefined)('curl', () => {
     ]);
   });
 
+  test.each([
+    ['a GET', []],
+    ['a POST without a type', ['-H', 'content-type:', '-d', '{}']],
+    ['a POST of text', ['-H', 'content-type: text/plain', '-d', '{}']],
+    ['a POST of a form', ['-d', 'query={__typename}']],
+  ])('answers %s without the header 403, and says what to send', async (_what, sent) => {
+    const answer = curl('-w', '\n%{http_code}', ...sent);
+    const [body = '', status] = (await text(answer.stdout!)).split('\n');
+    expect(status).toBe('403');
+    const [error] = (JSON.parse(body) as { errors: { message: string; extensions: object }[] }).errors;
+    expect(error).toMatchObject({ extensions: { code: 'BAD_REQUEST' } });
+    for (const header of [
+      'x-graphql-yoga-csrf',
+      'apollo-require-preflight',
+      'Content-Type: application/json',
+    ])
+      expect(error?.message).toContain(header);
+  });
+
+  test('takes other types than JSON for nothing with the header either', async () => {
+    const sent = ['-H', 'content-type: text/plain', '-d', '{"query":"{ __typename }"}'];
+    expect(await text(curl('-o', '/dev/null', '-w', '%{http_code}', ...PREFLIGHTED, ...sent).stdout!)).toBe(
+      '415',
+    );
+  });
+
   test('uploads nothing without the header that keeps other sites out', async () => {
     const upload = [
       '-F',

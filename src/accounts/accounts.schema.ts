@@ -32,8 +32,7 @@ export async function userOf(ctx: Context, id: string): Promise<PublicUser> {
 export const User = builder.objectRef<PublicUser>('User');
 
 builder.node(User, {
-  description:
-    'Someone with an account, as others see them. Never removed: a closed account keeps its id, with a neutral handle and name.',
+  description: 'Someone with an account, as others see them. Users are never removed.',
   id: { resolve: (user) => user.id, description: 'Global id, opaque and URL-safe.' },
   loadMany: visibleNodes('User', async (id, ctx) =>
     ctx.viewer === undefined ? null : loadUser(ctx).load(id),
@@ -45,7 +44,7 @@ builder.node(User, {
     name: t.exposeString('name', { description: 'The name that people read.' }),
     createdAt: t.field({
       type: 'DateTime',
-      description: 'When the account was made.',
+      description: 'When the account was created.',
       resolve: (user) => user.created_at,
     }),
   }),
@@ -67,7 +66,7 @@ builder.node(Viewer, {
     }),
     email: t.string({
       description:
-        'The address that the viewer signs in with; empty for a user of an identity provider that gave none.',
+        "The e-mail address that the viewer signs in with; empty if the viewer's identity provider gave none.",
       resolve: (account) => account.email ?? '',
     }),
   }),
@@ -104,11 +103,11 @@ const Session = builder.objectRef<NewSession>('Session').implement({
       description: 'Refresh before then.',
     }),
     refreshToken: t.exposeString('refreshToken', {
-      description: 'Good for one `refreshSession`. Keep it secret.',
+      description: 'Can be exchanged once, by `refreshSession`. Keep it secret.',
     }),
     refreshTokenExpiresAt: t.expose('refreshTokenExpiresAt', {
       type: 'DateTime',
-      description: 'When the sign-in ends for good, however often it is refreshed.',
+      description: 'When the sign-in ends for good, no matter how often it is refreshed.',
     }),
     user: t.field({
       type: User,
@@ -118,27 +117,31 @@ const Session = builder.objectRef<NewSession>('Session').implement({
   }),
 });
 
-const anyEmail = text.max(254, 'An e-mail has 254 characters at most.');
-const email = anyEmail.pipe(z.email('This is no e-mail address.'));
+const anyEmail = text.max(254, 'An e-mail address can have at most 254 characters.');
+const email = anyEmail.pipe(z.email('This is not a valid e-mail address.'));
 const password = z
   .string()
-  .min(8, 'A password has at least 8 characters.')
-  .max(256, 'A password has 256 characters at most.');
+  .min(8, 'A password must have at least 8 characters.')
+  .max(256, 'A password can have at most 256 characters.');
 const handle = z
   .string()
   .regex(
     /^[a-z0-9][a-z0-9_-]{1,31}$/,
-    'A handle has 2 to 32 of a-z, 0-9, _ and -, the first a letter or digit.',
+    'A handle must have 2 to 32 characters, only a-z, 0-9, _ and -, and begin with a letter or digit.',
   );
 const name = text
-  .min(1, 'A name has at least 1 character.')
-  .max(100, 'A name has 100 characters at most.')
-  .refine((value) => value.trim() === value && value !== '', 'A name neither begins nor ends with a space.');
+  .min(1, 'A name must have at least 1 character.')
+  .max(100, 'A name can have at most 100 characters.')
+  .refine((value) => value.trim() === value && value !== '', 'A name cannot begin or end with a space.');
 
 const SignUpInput = builder.inputType('SignUpInput', {
   description: 'A new account.',
   fields: (t) => ({
-    email: t.string({ required: true, validate: email, description: 'Compared without regard to case.' }),
+    email: t.string({
+      required: true,
+      validate: email,
+      description: 'The e-mail address to sign in with, case-insensitive.',
+    }),
     password: t.string({ required: true, validate: password, description: '8 to 256 characters.' }),
     handle: t.string({
       required: true,
@@ -154,21 +157,25 @@ const SignUpInput = builder.inputType('SignUpInput', {
 });
 
 const SignInInput = builder.inputType('SignInInput', {
-  description: 'An e-mail and its password.',
+  description: 'The e-mail address and password of an account.',
   fields: (t) => ({
-    email: t.string({ required: true, validate: anyEmail, description: 'In any case.' }),
+    email: t.string({
+      required: true,
+      validate: anyEmail,
+      description: 'The e-mail address of the account, case-insensitive.',
+    }),
     password: t.string({
       required: true,
-      validate: z.string().max(256, 'A password has 256 characters at most.'),
+      validate: z.string().max(256, 'A password can have at most 256 characters.'),
       description: 'The password.',
     }),
   }),
 });
 
 const RefreshSessionInput = builder.inputType('RefreshSessionInput', {
-  description: 'The refresh token to spend.',
+  description: 'The refresh token to exchange.',
   fields: (t) => ({
-    refreshToken: t.string({ required: true, description: 'The newest one of the sign-in.' }),
+    refreshToken: t.string({ required: true, description: 'The newest refresh token of the sign-in.' }),
   }),
 });
 
@@ -180,29 +187,29 @@ const SignOutInput = builder.inputType('SignOutInput', {
 });
 
 const RenewConnectionInput = builder.inputType('RenewConnectionInput', {
-  description: 'A fresh token for the connection that this is sent over.',
+  description: 'A fresh access token for the connection that this is sent over.',
   fields: (t) => ({
     accessToken: t.string({
       required: true,
-      description: 'Of the same user as the one that the connection began with.',
+      description: 'An access token of the same user that the connection was opened with.',
     }),
   }),
 });
 
 const RenewConnectionPayload = builder.objectRef<{ expiresAt: Date }>('RenewConnectionPayload').implement({
-  description: 'How long the connection goes on.',
+  description: 'How long the connection stays open.',
   fields: (t) => ({
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'When it is closed with 4403 unless it is renewed again.',
+      description: 'When the connection is closed with code 4403 unless it is renewed again.',
     }),
   }),
 });
 
 const SignOutPayload = builder.objectRef<{ userId: string }>('SignOutPayload').implement({
-  description: 'Whose sign-in was ended.',
+  description: 'The user whose sign-in was ended.',
   fields: (t) => ({
-    userId: t.id({ description: 'The user.', resolve: ({ userId }) => encodeId('User', userId) }),
+    userId: t.id({ description: 'Id of the user.', resolve: ({ userId }) => encodeId('User', userId) }),
   }),
 });
 
@@ -210,7 +217,7 @@ builder.mutationFields((t) => ({
   signUp: t.field({
     type: Session,
     nullable: true,
-    description: 'Makes an account and signs in. CONFLICT where the e-mail or the handle is taken.',
+    description: 'Creates an account and signs in. CONFLICT if the e-mail address or the handle is taken.',
     args: { input: t.arg({ type: SignUpInput, required: true, description: 'The account.' }) },
     resolve: (_root, { input }, ctx) => ctx.services.accounts.signUp(input, ctx.address),
   }),
@@ -218,7 +225,7 @@ builder.mutationFields((t) => ({
     type: Session,
     nullable: true,
     description:
-      'Signs in. UNAUTHENTICATED where e-mail and password do not fit; RATE_LIMITED after too many attempts.',
+      'Signs in. UNAUTHENTICATED if the e-mail address or password is wrong; RATE_LIMITED after too many failed attempts.',
     args: { input: t.arg({ type: SignInInput, required: true, description: 'The credentials.' }) },
     resolve: (_root, { input }, ctx) => ctx.services.accounts.signIn(input, ctx.address),
   }),
@@ -226,7 +233,7 @@ builder.mutationFields((t) => ({
     type: Session,
     nullable: true,
     description:
-      'Rotates. The same token within 30 s of its first use answers the same successor (lost answers, two tabs); later it ends its whole family.',
+      'Exchanges a refresh token for a new pair. Sending the same token again within 30 seconds returns the same new refresh token (for lost answers and racing tabs); reusing an old one later signs the user out.',
     args: { input: t.arg({ type: RefreshSessionInput, required: true, description: 'The token.' }) },
     resolve: (_root, { input }, ctx) => ctx.services.accounts.refresh(input.refreshToken),
   }),
@@ -234,12 +241,15 @@ builder.mutationFields((t) => ({
     type: RenewConnectionPayload,
     nullable: true,
     description:
-      'Sent over a WebSocket, before its token runs out: the connection and its subscriptions go on. FORBIDDEN for the token of another user, BAD_REQUEST over HTTP.',
+      'Gives a WebSocket connection a fresh access token before its current one expires, so that it and its subscriptions stay open. Send it over that connection. FORBIDDEN for a token of another user; BAD_REQUEST over HTTP.',
     args: { input: t.arg({ type: RenewConnectionInput, required: true, description: 'The token.' }) },
     resolve: async (_root, { input }, ctx) => {
       ctx.signedIn();
       if (ctx.socket === undefined) {
-        throw new ParleyError('BAD_REQUEST', 'Send renewConnection over the WebSocket that it is meant for.');
+        throw new ParleyError(
+          'BAD_REQUEST',
+          'Send renewConnection over the WebSocket connection that it is to renew.',
+        );
       }
       return { expiresAt: await ctx.socket.renew(input.accessToken) };
     },
@@ -247,7 +257,8 @@ builder.mutationFields((t) => ({
   signOut: t.field({
     type: SignOutPayload,
     nullable: true,
-    description: "Ends the token's family and its sockets (4403).",
+    description:
+      'Ends a sign-in: its refresh tokens stop working and its connections are closed (WebSockets with code 4403). An access token stays valid for HTTP until it expires.',
     args: { input: t.arg({ type: SignOutInput, required: true, description: 'The token.' }) },
     resolve: async (_root, { input }, ctx) => ({
       userId: await ctx.services.accounts.signOut(input.refreshToken),

@@ -31,7 +31,7 @@ const UploadFileInput = builder.inputType('UploadFileInput', {
     idempotencyKey: t.string({
       validate: idempotencyKey,
       description:
-        'Per user: the same key, room, name and bytes answer the first outcome again; with others it is CONFLICT.',
+        'Chosen by the client, per user: sending the same key, room, name and bytes again returns the first result instead of storing the file twice; with anything different it is CONFLICT.',
     }),
   }),
 });
@@ -43,12 +43,12 @@ const UploadFilesInput = builder.inputType('UploadFilesInput', {
     files: t.field({
       type: ['Upload'],
       required: true,
-      description: `The files, ${limits.filesPerRequest} at most, in any order.`,
+      description: `The files, at most ${limits.filesPerRequest}, in any order.`,
     }),
     idempotencyKey: t.string({
       validate: idempotencyKey,
       description:
-        'Per user, for each file by its index: sending all again stores those that failed, and answers the first outcome for the others.',
+        'Chosen by the client, per user, and applied to each file with its index: sending all files again with the same key stores those that failed, and returns the first result for the others.',
     }),
   }),
 });
@@ -84,16 +84,16 @@ interface Rejected {
 }
 
 const RejectedFile = builder.objectRef<Rejected>('RejectedFile').implement({
-  description: 'A file of which nothing was kept, and why.',
+  description: 'A file that was not stored, and why.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name; empty when it never arrived.' }),
-    code: t.expose('code', { type: ErrorCodeEnum, description: 'Why, for programs.' }),
-    message: t.exposeString('message', { description: 'Why, for people.' }),
+    name: t.exposeString('name', { description: 'The name of the file; empty if the file never arrived.' }),
+    code: t.expose('code', { type: ErrorCodeEnum, description: 'Why it was rejected, for programs.' }),
+    message: t.exposeString('message', { description: 'Why it was rejected, for people.' }),
   }),
 });
 
 const UploadOutcomeUnion = builder.unionType('UploadOutcome', {
-  description: 'What became of one file of many.',
+  description: 'The result for one of several files.',
   types: [UploadedFile, RejectedFile],
   resolveType: (outcome) => ('fileId' in outcome ? UploadedFile : RejectedFile),
 });
@@ -101,11 +101,12 @@ const UploadOutcomeUnion = builder.unionType('UploadOutcome', {
 const UploadFilesPayload = builder
   .objectRef<{ outcomes: (FileWritten | Rejected)[] }>('UploadFilesPayload')
   .implement({
-    description: 'What became of the files.',
+    description: 'The result for each of the files.',
     fields: (t) => ({
       outcomes: t.field({
         type: [UploadOutcomeUnion],
-        description: 'In the order sent; one bad file does not sink the others.',
+        description:
+          'One result for each file, in the order of the input. A file that is rejected does not affect the others.',
         resolve: ({ outcomes }) => outcomes,
       }),
     }),
@@ -114,7 +115,10 @@ const UploadFilesPayload = builder
 const DeleteFilePayload = builder.objectRef<FileWritten>('DeleteFilePayload').implement({
   description: 'The file that was deleted.',
   fields: (t) => ({
-    deletedFileId: t.id({ description: 'Its id.', resolve: ({ fileId }) => encodeId('File', fileId) }),
+    deletedFileId: t.id({
+      description: 'Id of the deleted file.',
+      resolve: ({ fileId }) => encodeId('File', fileId),
+    }),
     eventCursor: t.string({
       description: writtenCursorDescription,
       resolve: ({ eventCursor }) => eventCursor,
@@ -138,7 +142,7 @@ builder.mutationFields((t) => ({
     type: UploadFilePayload,
     nullable: true,
     description:
-      'Stores a file and shows it to the room, whole and checked, or not at all. FILE_TOO_LARGE, FILE_TYPE_NOT_ALLOWED, UPLOAD_INCOMPLETE.',
+      'Uploads a file to a room. It appears complete and checked, or not at all. Can fail with FILE_TOO_LARGE, FILE_TYPE_NOT_ALLOWED, FILE_INFECTED, QUOTA_EXCEEDED or UPLOAD_INCOMPLETE.',
     args: { input: t.arg({ type: UploadFileInput, required: true, description: 'The file.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -154,7 +158,7 @@ builder.mutationFields((t) => ({
   uploadFiles: t.field({
     type: UploadFilesPayload,
     nullable: true,
-    description: 'Stores several files of one request, each for itself.',
+    description: 'Uploads several files to a room in one request. Each is stored or rejected on its own.',
     args: { input: t.arg({ type: UploadFilesInput, required: true, description: 'The files.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -171,7 +175,7 @@ builder.mutationFields((t) => ({
   deleteFile: t.field({
     type: DeleteFilePayload,
     nullable: true,
-    description: 'Deletes a file, and with it every link to it. For its uploader, owners and moderators.',
+    description: 'Deletes a file; links to it stop working. Only its uploader, owners and moderators can.',
     args: { input: t.arg({ type: DeleteFileInput, required: true, description: 'The file.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -183,7 +187,7 @@ builder.mutationFields((t) => ({
 const FileAdded = roomEvent('FileAdded', 'A file was uploaded.');
 const FileChanged = roomEvent(
   'FileChanged',
-  'What is found out of a file, and made of it, is there: `image`, `video`, `audio` or `pdf`. Its bytes are as they were.',
+  'Metadata or previews of a file became available: `image`, `video`, `audio` or `pdf`. Its bytes have not changed.',
 );
 const FileDeleted = roomEvent('FileDeleted', 'A file was deleted.');
 
@@ -200,7 +204,7 @@ for (const ref of [FileAdded, FileChanged]) {
     t.field({
       type: File,
       nullable: true,
-      description: 'The file; null in a replay when it was deleted since.',
+      description: 'The file; null in a replay if it has been deleted since.',
       resolve: (event, _args, ctx) => fileOf(ctx, subject(event.file_id, event)),
     }),
   );
@@ -210,10 +214,10 @@ builder.subscriptionField('fileAdded', (t) =>
   t.field({
     type: FileAdded,
     description:
-      'New files of a room. Always pass `after` (FileConnection.eventCursor at first) where nothing may be missed: this feed sends no Checkpoint.',
+      'New files of a room. To miss nothing, always pass `after`, at first FileConnection.eventCursor. This subscription sends no Checkpoint.',
     args: {
       roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
-      after: t.arg.string({ description: 'An event cursor of this room: first what was missed, then live.' }),
+      after: t.arg.string({ description: 'An event cursor of this room: begin with what came after it.' }),
     },
     subscribe: (_root, { roomId, after }, ctx) =>
       ctx.services.rooms.watch(

@@ -9,13 +9,13 @@ const FileOrderFieldEnum = builder.enumType('FileOrderField', {
   description: 'What files are ordered by.',
   values: {
     CREATED_AT: { description: 'When they were uploaded.' },
-    NAME: { description: 'Their names, whatever their case.' },
-    SIZE: { description: 'Their bytes.' },
+    NAME: { description: 'The names of the files, case-insensitive.' },
+    SIZE: { description: 'The sizes of the files.' },
   } as const,
 });
 
 const OrderDirectionEnum = builder.enumType('OrderDirection', {
-  description: 'Which end comes first.',
+  description: 'The direction of an order.',
   values: {
     ASC: { description: 'Smallest or oldest first.' },
     DESC: { description: 'Largest or newest first.' },
@@ -24,19 +24,19 @@ const OrderDirectionEnum = builder.enumType('OrderDirection', {
 
 export const FileOrderInput = builder.inputType('FileOrder', {
   description:
-    'An order of files. Files of a room that are equal in it are ordered by time, those of several rooms by room before that.',
+    'An order of files. Files that are equal in it are ordered by upload time; in a list of several rooms by room first, then by upload time.',
   fields: (t) => ({
     field: t.field({
       type: FileOrderFieldEnum,
       required: true,
       defaultValue: 'CREATED_AT',
-      description: 'By what.',
+      description: 'What to order by.',
     }),
     direction: t.field({
       type: OrderDirectionEnum,
       required: true,
       defaultValue: 'DESC',
-      description: 'Which end first.',
+      description: 'In which direction.',
     }),
   }),
 });
@@ -45,28 +45,32 @@ export const NEWEST_FIRST: FileOrder = { field: 'CREATED_AT', direction: 'DESC' 
 
 export const FileFilterInput = builder.inputType('FileFilter', {
   description:
-    'All that is given must hold. By type or by uploader a page costs the same in any order and at any depth, and by time in the order CREATED_AT. Whatever is asked beside that is asked of one file after the other until the page is full, or of all that an index finds, whichever promises to be less: of what is rare or lies together, a page may take a look at all files there.',
+    'Files must match every condition that is given. A page filtered by type or by uploader alone costs the same in any order and at any depth, and so does a range of time in the order CREATED_AT. Any other condition is checked against one file after another until the page is full, or against all that an index finds, whichever promises to be less work: if matches are rare or lie close together, a page may read every file of the room.',
   fields: (t) => ({
     mimeType: t.string({
       validate: z
         .string()
-        .regex(/^[\w.+-]+\/([\w.+-]+|\*)$/, 'This is neither like `image/png` nor like `image/*`.')
+        .regex(
+          /^[\w.+-]+\/([\w.+-]+|\*)$/,
+          '`mimeType` must be a media type such as `image/png`, or a whole kind such as `image/*`.',
+        )
         .nullish(),
-      description: '`image/png` or `image/*`.',
+      description: 'A media type such as `image/png`, or a whole kind such as `image/*`.',
     }),
     nameContains: t.string({
-      validate: text.max(255, 'A part of a name has 255 characters at most.').nullish(),
+      validate: text.max(255, '`nameContains` can have at most 255 characters.').nullish(),
       description:
-        'Part of the name, in any case. An index finds parts with three letters or digits in a row; a shorter one is looked for in name after name.',
+        'Part of the name, case-insensitive. Parts with at least three letters or digits in a row are found by an index; shorter ones by reading one name after another.',
     }),
     uploaderId: t.id({ description: 'Id of the User who uploaded them.' }),
     createdAfter: t.field({
       type: 'DateTime',
-      description: 'Uploaded at this moment or later, so that ranges may follow one another.',
+      description:
+        'Uploaded at this moment or later. With `createdBefore`, consecutive ranges share no file and miss none.',
     }),
     createdBefore: t.field({
       type: 'DateTime',
-      description: 'Uploaded earlier than this moment, not at it.',
+      description: 'Uploaded before this moment, not at it.',
     }),
   }),
 });

@@ -37,11 +37,12 @@ builder.objectField(Room, 'files', (t) =>
       type: File,
       nullable: true,
       extensions: needsViewer,
-      description: 'Newest first if `orderBy` is left out. Null for those who are no members.',
+      description:
+        'The files of the room, newest first if `orderBy` is left out. Null if the viewer is not a member.',
       complexity: connectionComplexity,
       args: {
-        filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
-        orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+        filter: t.arg({ type: FileFilterInput, description: 'Only files that match this filter.' }),
+        orderBy: t.arg({ type: FileOrderInput, description: 'The order. Newest first if left out.' }),
       },
       resolve: async (room, { filter, orderBy, ...args }: FilesArgs, ctx) => {
         if (!(await viewerReads(ctx, room.id))) return null;
@@ -60,7 +61,7 @@ builder.objectField(Room, 'files', (t) =>
       fields: (c) => ({
         totalCount: c.int({
           description:
-            'All files that match the filter. Without one it costs nothing; with one, all that match are counted, and as with a page it may take a look at all files of the room to find them.',
+            'Number of files that match the filter. Without a filter this costs nothing; with one, all matches are counted, which may read every file of the room.',
           resolve: ({ room, wanted }, _args, ctx) => ctx.services.files.lists.count(room.id, wanted),
         }),
         eventCursor: c.string({
@@ -80,7 +81,7 @@ builder.queryField('files', (t) =>
       nullable: true,
       extensions: needsViewer,
       description:
-        'The files of all rooms that the viewer is a member of, newest first if `orderBy` is left out. Null when signed out. A page takes a look into each of these rooms, however many files they have and however deep it lies; beyond some thousand rooms narrow it by `roomIds`. A part of a name, and what else no index has (FileFilter), is looked for in all of them.',
+        'The files of all rooms that the viewer is a member of, newest first if `orderBy` is left out. Null when signed out. A page costs one look into each of these rooms, no matter how many files they have or how deep the page is; with more than a few thousand rooms, narrow it down with `roomIds`. Conditions that no index covers (see FileFilter), such as a part of a name, are searched for in all of them.',
       complexity: connectionComplexity,
       args: {
         roomIds: t.arg.idList({
@@ -88,10 +89,10 @@ builder.queryField('files', (t) =>
             .array(z.string())
             .max(MAX_ROOMS, `\`roomIds\` takes ${String(MAX_ROOMS)} ids at most.`)
             .nullish(),
-          description: `Only those in these rooms, ${String(MAX_ROOMS)} at most. One that the viewer is no member of has none.`,
+          description: `Only files in these rooms, at most ${String(MAX_ROOMS)}. Rooms that the viewer is not a member of are ignored.`,
         }),
-        filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
-        orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+        filter: t.arg({ type: FileFilterInput, description: 'Only files that match this filter.' }),
+        orderBy: t.arg({ type: FileOrderInput, description: 'The order. Newest first if left out.' }),
       },
       resolve: async (_root, { roomIds, filter, orderBy, ...args }: ViewerFilesArgs, ctx) => {
         const wanted = filterOf(filter);
@@ -108,11 +109,11 @@ builder.queryField('files', (t) =>
     },
     {
       name: 'ViewerFileConnection',
-      description: 'A page of the files of several rooms.',
+      description: 'A page of files from several rooms.',
       fields: (c) => ({
         totalCount: c.int({
           description:
-            'All files that match the filter. Without one the rooms know it; with one, all that match are counted.',
+            'Number of files that match the filter. Without a filter this is known already; with one, all matches are counted.',
           resolve: ({ viewer, wanted }, _args, ctx) => ctx.services.files.lists.viewerCount(viewer, wanted),
         }),
       }),
@@ -135,11 +136,12 @@ const FilePage = builder.objectRef<FileListing>('FilePage').implement({
       complexity: { field: 1, multiplier: 1 },
       resolve: (page) => page.items,
     }),
-    total: t.exposeInt('total', { description: 'All rows that match.' }),
-    page: t.exposeInt('page', { description: 'The number of this page, from 1 on.' }),
-    size: t.exposeInt('size', { description: 'Rows a page, as asked.' }),
+    total: t.exposeInt('total', { description: 'Number of files that match the filter.' }),
+    page: t.exposeInt('page', { description: 'The number of this page; the first is 1.' }),
+    size: t.exposeInt('size', { description: 'Rows per page, as requested.' }),
     pages: t.exposeInt('pages', {
-      description: "Pages that can be asked for, so at most 10,000 rows' worth; 0 when there are no rows.",
+      description:
+        'Number of pages that can be requested, covering at most 10,000 rows; 0 if there are no rows.',
     }),
   }),
 });
@@ -149,14 +151,18 @@ builder.queryField('filePage', (t) =>
     type: FilePage,
     nullable: true,
     description:
-      'Offset pages, for a table with page numbers. Deeper than 10,000 rows answers BAD_USER_INPUT: use Room.files there. Null for those who are no members.',
+      "A numbered page of a room's files, for tables with page numbers. Beyond 10,000 rows it fails with BAD_USER_INPUT: use Room.files to go further. Null if the viewer is not a member.",
     complexity: ({ size }) => ({ field: 1, multiplier: Math.min(Math.max(size, 1), 100) }),
     args: {
       roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
-      page: t.arg.int({ required: true, defaultValue: 1, description: 'From 1 on.' }),
-      size: t.arg.int({ required: true, defaultValue: 20, description: 'Rows a page, 1 to 100.' }),
-      filter: t.arg({ type: FileFilterInput, description: 'Only files like this.' }),
-      orderBy: t.arg({ type: FileOrderInput, description: 'Newest first if left out.' }),
+      page: t.arg.int({
+        required: true,
+        defaultValue: 1,
+        description: 'The number of the page; the first is 1.',
+      }),
+      size: t.arg.int({ required: true, defaultValue: 20, description: 'Rows per page, 1 to 100.' }),
+      filter: t.arg({ type: FileFilterInput, description: 'Only files that match this filter.' }),
+      orderBy: t.arg({ type: FileOrderInput, description: 'The order. Newest first if left out.' }),
     },
     resolve: async (_root, { roomId, page, size, filter, orderBy }, ctx) => {
       const room = { roomId: decodeId('Room', roomId, 'roomId'), page, size };

@@ -33,14 +33,14 @@ export async function presentFiles(ctx: Context, ids: readonly string[]): Promis
 }
 
 builder.scalarType('Upload', {
-  description: 'A file that is sent along, by the GraphQL multipart request spec.',
+  description: 'A file sent with the request, as the GraphQL multipart request spec describes.',
   specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   parseValue: (value) => {
     if (value instanceof IncomingFile) return value;
-    throw new GraphQLError('Upload takes a file, sent as multipart/form-data with `operations` and `map`.');
+    throw new GraphQLError('Upload must be a file, sent as multipart/form-data with `operations` and `map`.');
   },
   parseLiteral: () => {
-    throw new GraphQLError('Upload takes a file, so it is given as a variable.');
+    throw new GraphQLError('Upload must be a file, so give it as a variable.');
   },
   serialize: () => {
     throw new GraphQLError('Upload is for input only.');
@@ -50,7 +50,7 @@ builder.scalarType('Upload', {
 export const File = builder.objectRef<FileRow>('File');
 
 builder.node(File, {
-  description: 'A file in a room, checked by its bytes before anyone could see it. It never changes.',
+  description: 'A file in a room, checked by its content before anyone could see it. Its bytes never change.',
   id: { resolve: (file) => file.id, description: 'Global id, opaque and URL-safe.' },
   loadMany: visibleNodes('File', async (id, ctx) => {
     const file = await fileOf(ctx, id);
@@ -59,7 +59,7 @@ builder.node(File, {
   fields: (t) => ({
     room: t.field({
       type: Room,
-      description: 'Where it is.',
+      description: 'The room that the file is in.',
       resolve: (file, _args, ctx) => roomOf(ctx, file.room_id),
     }),
     uploader: t.field({
@@ -68,13 +68,13 @@ builder.node(File, {
       resolve: (file, _args, ctx) => userOf(ctx, file.uploader_id),
     }),
     name: t.exposeString('name', {
-      description: 'A safe file name: no folders, no control characters, 255 bytes at most.',
+      description: 'A safe file name: no folders, no control characters, at most 255 bytes.',
     }),
     mimeType: t.exposeString('mime_type', {
-      description: 'Judged by its content, not by what the client claimed.',
+      description: 'The media type, judged by the content of the file, not by what the client claimed.',
     }),
-    size: t.expose('size', { type: 'SafeInt', description: 'Bytes.' }),
-    sha256: t.exposeString('sha256', { description: 'SHA-256 of its bytes, hex.' }),
+    size: t.expose('size', { type: 'SafeInt', description: 'Size in bytes.' }),
+    sha256: t.exposeString('sha256', { description: 'SHA-256 of the content, in hex.' }),
     createdAt: t.field({
       type: 'DateTime',
       description: 'When it was uploaded.',
@@ -83,9 +83,13 @@ builder.node(File, {
     url: t.field({
       type: 'URL',
       description:
-        'A signed link that needs no header and works for `expiresIn` seconds, for whoever holds it. Add `&download=1` to save the file instead of showing it.',
+        'A signed link that needs no header and works for `expiresIn` seconds, for anyone who has it. Add `&download=1` to save the file instead of showing it.',
       args: {
-        expiresIn: t.arg.int({ required: true, defaultValue: 900, description: 'Seconds, 86,400 at most.' }),
+        expiresIn: t.arg.int({
+          required: true,
+          defaultValue: 900,
+          description: 'Seconds until the link expires, at most 86,400.',
+        }),
       },
       resolve: (file, { expiresIn }, ctx) => ctx.services.files.link(file, expiresIn),
     }),

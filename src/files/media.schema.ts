@@ -20,27 +20,35 @@ async function mediaOf(ctx: Context, file: FileRow, type: RegExp): Promise<Media
   return facts && { file, facts };
 }
 
-const seconds = { required: true, defaultValue: 900, description: 'Seconds, 86,400 at most.' } as const;
+const seconds = {
+  required: true,
+  defaultValue: 900,
+  description: 'Seconds until the link expires, at most 86,400.',
+} as const;
 
 const ImageFitEnum = builder.enumType('ImageFit', {
-  description: 'How a picture is fitted into the box that is asked for. None is ever made larger than it is.',
+  description: 'How an image is fitted into the requested box. Images are never enlarged.',
   values: {
-    COVER: { value: 'cover', description: 'It fills the box, and what stands out is cropped.' },
+    COVER: { value: 'cover', description: 'The image fills the box; what does not fit is cropped.' },
     CONTAIN: {
       value: 'contain',
-      description: 'All of it is in the box, with an edge around: transparent, or white in a JPEG.',
+      description:
+        'The whole image is shown in the box, and the rest of the box is padded: transparent, or white in a JPEG.',
     },
-    INSIDE: { value: 'inside', description: 'All of it, and the box shrinks to it.' },
+    INSIDE: {
+      value: 'inside',
+      description: 'The whole image fits into the box, and the box shrinks to its size.',
+    },
   } as const,
 });
 
 const ImageFormatEnum = builder.enumType('ImageFormat', {
-  description: 'What a picture is encoded as.',
+  description: 'The format that an image is encoded in.',
   values: {
     AUTO: {
       value: 'auto',
       description:
-        "What the client's `Accept` likes best of WebP, AVIF, JPEG and PNG; WebP where it does not say.",
+        "Whichever of WebP, AVIF, JPEG and PNG the client's `Accept` prefers; WebP if it states no preference.",
     },
     WEBP: { value: 'webp', description: 'WebP.' },
     AVIF: { value: 'avif', description: 'AVIF.' },
@@ -57,32 +65,40 @@ interface PictureFacts {
 }
 
 const Image = builder.objectRef<PictureFacts>('Image').implement({
-  description: 'What is known of a picture.',
+  description: 'Metadata of an image, and links to it in other sizes.',
   fields: (t) => ({
-    width: t.exposeInt('width', { description: 'Pixels, as it is shown: turned as its camera says.' }),
-    height: t.exposeInt('height', { description: 'Pixels, as it is shown.' }),
+    width: t.exposeInt('width', {
+      description: 'Width in pixels as displayed, after applying the EXIF rotation.',
+    }),
+    height: t.exposeInt('height', {
+      description: 'Height in pixels as displayed, after applying the EXIF rotation.',
+    }),
     thumbhash: t.exposeString('thumbhash', {
-      description: 'Some 25 bytes in Base64 from which a blurred picture is drawn at once (ThumbHash).',
+      description:
+        'A ThumbHash: about 25 bytes in Base64 from which a blurred placeholder can be drawn at once.',
     }),
     url: t.field({
       type: 'URL',
-      description: `A signed link to it in another size, made when it is first fetched, without what its camera wrote into it. Of what moves the first picture. Sides are rounded up to one of ${SIDES.join(', ')}.`,
+      description: `A signed link to the image in another size, made when it is first fetched, without the metadata of the original. For animations, the first frame. Sides are rounded up to one of ${SIDES.join(', ')}.`,
       args: {
-        width: t.arg.int({ description: `Pixels of the box, ${MAX_SIDE} at most, and so many if left out.` }),
+        width: t.arg.int({
+          description: `Width of the box in pixels, at most ${MAX_SIDE}. Defaults to ${MAX_SIDE}.`,
+        }),
         height: t.arg.int({
-          description: `Pixels of the box, ${MAX_SIDE} at most, and so many if left out.`,
+          description: `Height of the box in pixels, at most ${MAX_SIDE}. Defaults to ${MAX_SIDE}.`,
         }),
         fit: t.arg({
           type: ImageFitEnum,
           required: true,
           defaultValue: 'inside',
-          description: 'How it is fitted into the box. With one side alone it is INSIDE.',
+          description:
+            'How the image is fitted into the box. If only one side is given, it is always INSIDE.',
         }),
         format: t.arg({
           type: ImageFormatEnum,
           required: true,
           defaultValue: 'auto',
-          description: 'What it is encoded as.',
+          description: 'The format to encode the image in.',
         }),
         expiresIn: t.arg.int(seconds),
       },
@@ -102,21 +118,21 @@ const posterOf = ({ file, facts }: Media, expiresIn: number, ctx: Context): stri
   facts.hasPoster ? ctx.services.files.posterLink(file, expiresIn) : null;
 
 const Video = builder.objectRef<VideoFacts>('Video').implement({
-  description: 'What is known of a film.',
+  description: 'Metadata of a video, and a link to a still image of it.',
   fields: (t) => ({
-    width: t.exposeInt('width', { description: 'Pixels, as it is shown.' }),
-    height: t.exposeInt('height', { description: 'Pixels, as it is shown.' }),
+    width: t.exposeInt('width', { description: 'Width in pixels as displayed.' }),
+    height: t.exposeInt('height', { description: 'Height in pixels as displayed.' }),
     durationMs: t.field({
       type: 'SafeInt',
       nullable: true,
-      description: 'Milliseconds; null where it does not say.',
+      description: 'Length in milliseconds; null if the file does not say.',
       resolve: ({ facts }) => facts.duration_ms,
     }),
     posterUrl: t.field({
       type: 'URL',
       nullable: true,
       description:
-        'A signed link to a picture of it, 1280 pixels at most, WebP. Null where none could be made.',
+        'A signed link to a still image of the video, a WebP of at most 1280 pixels a side. Null if none could be made.',
       args: { expiresIn: t.arg.int(seconds) },
       resolve: (media, { expiresIn }, ctx) => posterOf(media, expiresIn, ctx),
     }),
@@ -124,11 +140,11 @@ const Video = builder.objectRef<VideoFacts>('Video').implement({
 });
 
 const Audio = builder.objectRef<{ readonly duration: number }>('Audio').implement({
-  description: 'What is known of a sound.',
+  description: 'Metadata of an audio file.',
   fields: (t) => ({
     durationMs: t.field({
       type: 'SafeInt',
-      description: 'Milliseconds.',
+      description: 'Length in milliseconds.',
       resolve: ({ duration }) => duration,
     }),
   }),
@@ -137,27 +153,27 @@ const Audio = builder.objectRef<{ readonly duration: number }>('Audio').implemen
 type PdfFacts = Media & { readonly pages: number };
 
 const Pdf = builder.objectRef<PdfFacts>('Pdf').implement({
-  description: 'What is known of a PDF.',
+  description: 'Metadata of a PDF, and a link to an image of its first page.',
   fields: (t) => ({
-    pages: t.exposeInt('pages', { description: 'How many it has.' }),
+    pages: t.exposeInt('pages', { description: 'Number of pages.' }),
     previewUrl: t.field({
       type: 'URL',
       nullable: true,
       description:
-        'A signed link to a picture of its first page, 1280 pixels at most, WebP. Null where none could be made.',
+        'A signed link to an image of the first page, a WebP of at most 1280 pixels a side. Null if none could be made.',
       args: { expiresIn: t.arg.int(seconds) },
       resolve: (media, { expiresIn }, ctx) => posterOf(media, expiresIn, ctx),
     }),
   }),
 });
 
-const later = 'Null until it is known, which FileChanged tells';
+const later = 'Null until it has been extracted, which FileChanged announces';
 
 builder.objectFields(File, (t) => ({
   image: t.field({
     type: Image,
     nullable: true,
-    description: `${later}, and for what is no picture, or none that can be decoded within the server's bounds. SVG is never rendered.`,
+    description: `Metadata of the image. ${later}. Null if the file is not an image, or cannot be decoded within the server's limits. SVG is never rendered.`,
     resolve: async (file, _args, ctx) => {
       const { width, height, thumbhash } = (await mediaOf(ctx, file, /^image\//))?.facts ?? {};
       return width == null || height == null || thumbhash == null ? null : { file, width, height, thumbhash };
@@ -166,7 +182,7 @@ builder.objectFields(File, (t) => ({
   video: t.field({
     type: Video,
     nullable: true,
-    description: `${later}, and for what is no film, or where the server has no ffmpeg.`,
+    description: `Metadata of the video. ${later}. Null if the file is not a video, or the server has no ffmpeg.`,
     resolve: async (file, _args, ctx) => {
       const media = await mediaOf(ctx, file, /^(?:video|audio)\//);
       const { width, height } = media?.facts ?? {};
@@ -176,7 +192,7 @@ builder.objectFields(File, (t) => ({
   audio: t.field({
     type: Audio,
     nullable: true,
-    description: `${later}, and for what is no sound, has a picture too, or where the server has no ffmpeg.`,
+    description: `Metadata of the audio. ${later}. Null if the file is not audio, or contains video, or the server has no ffmpeg.`,
     resolve: async (file, _args, ctx) => {
       const { width, duration_ms: duration } = (await mediaOf(ctx, file, /^(?:video|audio)\//))?.facts ?? {};
       return duration == null || width != null ? null : { duration };
@@ -185,7 +201,7 @@ builder.objectFields(File, (t) => ({
   pdf: t.field({
     type: Pdf,
     nullable: true,
-    description: `${later}, and for what is no PDF, takes a password, or where the server has no poppler.`,
+    description: `Metadata of the PDF. ${later}. Null if the file is not a PDF, or is password-protected, or the server has no poppler.`,
     resolve: async (file, _args, ctx) => {
       const media = await mediaOf(ctx, file, /^application\/pdf$/);
       const pages = media?.facts.pages;

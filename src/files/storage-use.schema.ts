@@ -9,14 +9,14 @@ interface Use {
 }
 
 const StorageUse = builder.objectRef<Use>('StorageUse').implement({
-  description: 'How much room files take up. Each counts in full as long as it is there.',
+  description: 'How much storage space files take up. Every file counts in full until it is deleted.',
   fields: (t) => ({
-    usedBytes: t.expose('used', { type: 'SafeInt', description: 'Bytes of all files together.' }),
+    usedBytes: t.expose('used', { type: 'SafeInt', description: 'Total size of the files in bytes.' }),
     limitBytes: t.field({
       type: 'SafeInt',
       nullable: true,
       description:
-        'Bytes that they may have: beyond, uploads are QUOTA_EXCEEDED. Null where there is no limit.',
+        'The quota in bytes: uploads that would go beyond it fail with QUOTA_EXCEEDED. Null if there is none.',
       resolve: ({ limit }) => limit ?? null,
     }),
   }),
@@ -25,7 +25,7 @@ const StorageUse = builder.objectRef<Use>('StorageUse').implement({
 builder.objectField(Viewer, 'storage', (t) =>
   t.field({
     type: StorageUse,
-    description: 'What the files take up that the viewer has uploaded, in all rooms.',
+    description: 'Storage used by the files that the viewer has uploaded, in all rooms.',
     resolve: (account, _args, ctx) => ({
       used: account.used_bytes,
       limit: ctx.services.files.quotas.userBytes,
@@ -39,7 +39,7 @@ builder.objectField(Room, 'storage', (t) =>
     nullable: true,
     extensions: needsViewer,
     description:
-      'What the files of the room take up, whoever uploaded them. Null for those who are no members.',
+      'Storage used by the files of the room, whoever uploaded them. Null if the viewer is not a member.',
     resolve: async (room, _args, ctx) =>
       (await viewerReads(ctx, room.id))
         ? { used: room.used_bytes, limit: ctx.services.files.quotas.roomBytes }

@@ -46,31 +46,34 @@ export const builder = new SchemaBuilder<{
       description: 'The place of this row in the list, opaque: for `after` and `before`.',
     },
     pageInfoFieldOptions: { description: 'Where this page lies in the list.' },
-    nodeTypeOptions: { description: 'Anything with an id that can be fetched again by it.' },
+    nodeTypeOptions: { description: 'Anything that has a global id and can be fetched by it.' },
     idFieldOptions: { description: 'Global id, opaque and URL-safe.' },
     pageInfoTypeOptions: { description: 'Where a page lies in its list (Relay Cursor Connections).' },
     hasNextPageFieldOptions: {
-      description: 'Whether rows follow the last one of this page, whichever way one pages.',
+      description: 'Whether there are rows after the last one of this page, in either direction of paging.',
     },
     hasPreviousPageFieldOptions: {
-      description: 'Whether rows precede the first one of this page, whichever way one pages.',
+      description: 'Whether there are rows before the first one of this page, in either direction of paging.',
     },
-    startCursorFieldOptions: { description: 'Cursor of the first row of this page; null when it is empty.' },
-    endCursorFieldOptions: { description: 'Cursor of the last row of this page; null when it is empty.' },
-    firstArgOptions: { description: 'That many rows from the start of the range: 0 to 100.' },
-    lastArgOptions: { description: 'That many rows from the end of the range: 0 to 100.' },
-    afterArgOptions: { description: 'A page cursor of this list: only rows after it.' },
-    beforeArgOptions: { description: 'A page cursor of this list: only rows before it.' },
+    startCursorFieldOptions: {
+      description: 'Cursor of the first row of this page; null if the page is empty.',
+    },
+    endCursorFieldOptions: { description: 'Cursor of the last row of this page; null if the page is empty.' },
+    firstArgOptions: { description: 'Return this many rows from the start of the range: 0 to 100.' },
+    lastArgOptions: { description: 'Return this many rows from the end of the range: 0 to 100.' },
+    afterArgOptions: { description: 'A page cursor of this list: return only rows after it.' },
+    beforeArgOptions: { description: 'A page cursor of this list: return only rows before it.' },
     nodeQueryOptions: {
       nullable: true,
-      description: 'Whatever has this id; null where there is nothing or the viewer may not look.',
+      description: 'The object with this id; null if there is none or the viewer may not see it.',
       args: { id: { description: 'Global id of any type.' } },
       resolve: (_root, { id }, _ctx, _info, resolveNode) => (id.typename === '' ? null : resolveNode(id)),
     },
     nodesQueryOptions: {
-      description: 'The same for up to 100 ids, in their order.',
+      description:
+        'The objects with these ids, in the order of the ids; null for each that does not exist or that the viewer may not see.',
       complexity: ({ ids }) => ({ field: 1, multiplier: Math.max(ids.length, 1) }),
-      args: { ids: { description: 'Global ids of any type, 100 at most.' } },
+      args: { ids: { description: 'Global ids of any type, at most 100.' } },
       nullable: { list: false, items: true },
       resolve: async (_root, args, _ctx, _info, resolveNodes) => {
         const { ids } = args;
@@ -87,7 +90,7 @@ export const builder = new SchemaBuilder<{
 
 builder.queryType({ description: 'What can be read.' });
 builder.mutationType({
-  description: 'What can be changed. Each mutation takes one `input` and answers a type of its own.',
+  description: 'What can be changed. Each mutation takes one `input` and returns a type of its own.',
 });
 builder.subscriptionType({
   description: 'What can be followed live, over WebSocket (graphql-transport-ws) or SSE.',

@@ -19,6 +19,7 @@ import {
   roomOf,
   viewerReads,
   writtenCursorDescription,
+  writtenOrLastCursorDescription,
 } from '../rooms/rooms.schema.js';
 import { timelineKeyset, type TimelineRow } from './messages.queries.js';
 import { MAX_BODY, MAX_FILES, type MessagesService } from './messages.service.js';
@@ -71,11 +72,11 @@ builder.node(Message, {
     }),
     body: t.exposeString('body', {
       description:
-        'Plain text as sent, never rewritten. Empty once deleted: a deleted message keeps its place.',
+        'Plain text as sent, never rewritten. Empty once deleted: a deleted message keeps its place in the timeline.',
     }),
     files: t.field({
       type: [File],
-      description: 'What was attached, in the order given. Without those deleted since.',
+      description: 'The attached files, in the order given, without those that were deleted since.',
       resolve: async (message, _args, ctx) => presentFiles(ctx, await loadFileIds(ctx).load(message.id)),
     }),
     replyTo: t.field({
@@ -93,13 +94,13 @@ builder.node(Message, {
     editedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When its body was last changed; null when never.',
+      description: 'When its body was last changed; null if never.',
       resolve: (message) => message.edited_at,
     }),
     deletedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it was deleted; null while it stands.',
+      description: 'When it was deleted; null if it was not.',
       resolve: (message) => message.deleted_at,
     }),
   }),
@@ -112,7 +113,7 @@ builder.objectField(Room, 'messages', (t) =>
       nullable: true,
       extensions: needsViewer,
       description:
-        "The room's timeline in log order, oldest first: `last: 50`, then `before`. Replies are in it; threads, once there are any, will not be. Null for those who are no members.",
+        "The room's messages in log order, oldest first, replies included. Begin with `last: 50`, then page back with `before`. Null if the viewer is not a member.",
       complexity: connectionComplexity,
       resolve: async (room, args: ConnectionArgs, ctx) => {
         if (!(await viewerReads(ctx, room.id))) return null;
@@ -131,7 +132,7 @@ builder.objectField(Room, 'messages', (t) =>
       description: "A page of a room's timeline.",
       fields: (c) => ({
         totalCount: c.int({
-          description: 'All messages of the room, deleted ones among them: they keep their place.',
+          description: 'Number of messages in the room, including deleted ones, which keep their place.',
           resolve: ({ room }) => room.message_count,
         }),
         eventCursor: c.string({
@@ -144,7 +145,7 @@ builder.objectField(Room, 'messages', (t) =>
   ),
 );
 
-const body = text.max(MAX_BODY, `A message has ${String(MAX_BODY)} characters at most.`);
+const body = text.max(MAX_BODY, `A message can have at most ${String(MAX_BODY)} characters.`);
 
 const PostMessageInput = builder.inputType('PostMessageInput', {
   description: 'A new message.',
@@ -153,21 +154,21 @@ const PostMessageInput = builder.inputType('PostMessageInput', {
     body: t.string({
       required: true,
       validate: body,
-      description: 'Plain text. May be empty only with files.',
+      description: `Plain text, at most ${String(MAX_BODY)} characters. May be empty only if the message has files.`,
     }),
-    replyToId: t.id({ description: 'Id of a message of the same room.' }),
+    replyToId: t.id({ description: 'Id of the message that this one answers, in the same room.' }),
     fileIds: t.idList({
       validate: z
         .array(z.string())
-        .max(MAX_FILES, `A message has ${String(MAX_FILES)} files at most.`)
-        .refine((ids) => new Set(ids).size === ids.length, 'Each file is attached once.')
+        .max(MAX_FILES, `A message can have at most ${String(MAX_FILES)} files.`)
+        .refine((ids) => new Set(ids).size === ids.length, 'The same file cannot be attached twice.')
         .nullish(),
-      description: `Ids of files of the same room, ${String(MAX_FILES)} at most.`,
+      description: `Ids of files of the same room to attach, at most ${String(MAX_FILES)}.`,
     }),
     idempotencyKey: t.string({
       validate: idempotencyKey,
       description:
-        'Per user: the same key and input answers the first outcome again; with other input it is CONFLICT.',
+        'Chosen by the client, per user: sending the same key and input again returns the first result instead of posting twice; with different input it is CONFLICT.',
     }),
   }),
 });
@@ -179,7 +180,7 @@ const EditMessageInput = builder.inputType('EditMessageInput', {
     body: t.string({
       required: true,
       validate: body,
-      description: 'Plain text. May be empty only with files.',
+      description: `Plain text, at most ${String(MAX_BODY)} characters. May be empty only if the message has files.`,
     }),
   }),
 });
@@ -189,7 +190,7 @@ const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
   fields: (t) => ({ messageId: t.id({ required: true, description: 'Id of the message.' }) }),
 });
 
-const payload = (name: string, description: string) =>
+const payload = (name: string, description: string, cursorDescription = writtenOrLastCursorDescription) =>
   builder.objectRef<Posted>(name).implement({
     description,
     fields: (t) => ({
@@ -203,13 +204,17 @@ const payload = (name: string, description: string) =>
         },
       }),
       eventCursor: t.string({
-        description: writtenCursorDescription,
+        description: cursorDescription,
         resolve: (written) => written.eventCursor,
       }),
     }),
   });
 
-const PostMessagePayload = payload('PostMessagePayload', 'The message that was posted.');
+const PostMessagePayload = payload(
+  'PostMessagePayload',
+  'The message that was posted.',
+  writtenCursorDescription,
+);
 const EditMessagePayload = payload('EditMessagePayload', 'The message that was changed.');
 const DeleteMessagePayload = payload('DeleteMessagePayload', 'The message that was deleted.');
 
@@ -217,7 +222,7 @@ builder.mutationFields((t) => ({
   postMessage: t.field({
     type: PostMessagePayload,
     nullable: true,
-    description: 'Posts a message. Answered once it is stored durably.',
+    description: 'Posts a message. The answer comes once it is stored durably.',
     args: { input: t.arg({ type: PostMessageInput, required: true, description: 'The message.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -235,7 +240,8 @@ builder.mutationFields((t) => ({
   editMessage: t.field({
     type: EditMessagePayload,
     nullable: true,
-    description: "Changes the body of one's own message. The same body again changes nothing.",
+    description:
+      'Changes the body of a message that the viewer wrote. Giving it the body that it has already changes nothing.',
     args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The change.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -246,7 +252,8 @@ builder.mutationFields((t) => ({
   deleteMessage: t.field({
     type: DeleteMessagePayload,
     nullable: true,
-    description: 'Empties a message; its place in the timeline stays. For its author, owners and moderators.',
+    description:
+      'Empties a message, which keeps its place in the timeline. Only its author, owners and moderators can. Deleting it again changes nothing.',
     args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'The message.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -259,7 +266,7 @@ builder.mutationFields((t) => ({
 for (const [name, description] of [
   ['MessageAdded', 'A message was posted.'],
   ['MessageEdited', 'The body of a message was changed.'],
-  ['MessageDeleted', 'A message was deleted: its place stays, empty.'],
+  ['MessageDeleted', 'A message was deleted. It keeps its place in the timeline, empty.'],
 ] as const) {
   const ref = roomEvent(name, description);
   builder.objectField(ref, 'message', (t) =>
@@ -274,11 +281,11 @@ for (const [name, description] of [
       t.field({
         type: ref,
         description:
-          'New messages of a room. Always pass `after` (MessageConnection.eventCursor at first) where nothing may be missed: this feed sends no Checkpoint.',
+          'New messages of a room. To miss nothing, always pass `after`, at first MessageConnection.eventCursor. This subscription sends no Checkpoint.',
         args: {
           roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
           after: t.arg.string({
-            description: 'An event cursor of this room: first what was missed, then live.',
+            description: 'An event cursor of this room: begin with what came after it.',
           }),
         },
         subscribe: (_root, { roomId, after }, ctx) =>

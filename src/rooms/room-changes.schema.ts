@@ -10,6 +10,7 @@ import {
   RoomVisibilityEnum,
   visibleRoom,
   writtenCursorDescription,
+  writtenOrLastCursorDescription,
 } from './rooms.schema.js';
 import type { MemberKept, MemberWritten } from './rooms.service.js';
 
@@ -17,13 +18,13 @@ const slug = z
   .string()
   .regex(
     /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/,
-    'A slug has 1 to 64 of a-z, 0-9 and -, and neither begins nor ends with -.',
+    'A slug must have 1 to 64 characters, only a-z, 0-9 and -, and cannot begin or end with -.',
   );
 const name = text
-  .max(100, 'A name has 100 characters at most.')
+  .max(100, 'A name can have at most 100 characters.')
   .refine(
     (value) => value.trim() === value && value !== '',
-    'A name has at least 1 character, and no space at either end.',
+    'A name must have at least 1 character, and cannot begin or end with a space.',
   );
 
 const CreateRoomInput = builder.inputType('CreateRoomInput', {
@@ -32,14 +33,14 @@ const CreateRoomInput = builder.inputType('CreateRoomInput', {
     slug: t.string({
       required: true,
       validate: slug,
-      description: 'Unique: 1 to 64 of `a-z`, `0-9` and `-`.',
+      description: 'Unique short name: 1 to 64 characters, only `a-z`, `0-9` and `-`.',
     }),
     name: t.string({ required: true, validate: name, description: '1 to 100 characters.' }),
     topic: t.string({
-      validate: text.max(500, 'A topic has 500 characters at most.').nullish(),
+      validate: text.max(500, 'A topic can have at most 500 characters.').nullish(),
       description: 'What it is about, up to 500 characters.',
     }),
-    visibility: t.field({ type: RoomVisibilityEnum, required: true, description: 'Who sees it.' }),
+    visibility: t.field({ type: RoomVisibilityEnum, required: true, description: 'Who can see it.' }),
   }),
 });
 
@@ -56,7 +57,7 @@ const DeleteRoomInput = builder.inputType('DeleteRoomInput', {
   fields: (t) => ({ roomId: t.id({ required: true, description: 'Id of a room that you own.' }) }),
 });
 const AddMemberInput = builder.inputType('AddMemberInput', {
-  description: 'Whom to add to which room.',
+  description: 'The user to add, and the room.',
   fields: (t) => ({
     roomId: t.id({ required: true, description: 'Id of the room.' }),
     userId: t.id({ required: true, description: 'Id of the user.' }),
@@ -69,37 +70,44 @@ const AddMemberInput = builder.inputType('AddMemberInput', {
   }),
 });
 const ChangeMemberRoleInput = builder.inputType('ChangeMemberRoleInput', {
-  description: 'Whose role to change.',
+  description: 'The member whose role to change, and the new role.',
   fields: (t) => ({
     roomId: t.id({ required: true, description: 'Id of the room.' }),
-    userId: t.id({ required: true, description: 'Id of the member.' }),
+    userId: t.id({ required: true, description: 'User id of the member.' }),
     role: t.field({ type: RoomRoleEnum, required: true, description: 'What they may do from now on.' }),
   }),
 });
 const RemoveMemberInput = builder.inputType('RemoveMemberInput', {
-  description: 'Whom to remove.',
+  description: 'The member to remove, and the room.',
   fields: (t) => ({
     roomId: t.id({ required: true, description: 'Id of the room.' }),
-    userId: t.id({ required: true, description: 'Id of the member.' }),
+    userId: t.id({ required: true, description: 'User id of the member.' }),
   }),
 });
 
-const payload = <T extends MemberWritten>(name: string, description: string) =>
+const payload = <T extends MemberWritten>(
+  name: string,
+  description: string,
+  cursorDescription = writtenCursorDescription,
+) =>
   builder.objectRef<T>(name).implement({
     description,
     fields: (t) => ({
       eventCursor: t.string({
-        description: writtenCursorDescription,
+        description: cursorDescription,
         resolve: (written) => written.eventCursor,
       }),
     }),
   });
 
-const CreateRoomPayload = payload<MemberWritten>('CreateRoomPayload', 'The room that was made.');
+const CreateRoomPayload = payload<MemberWritten>('CreateRoomPayload', 'The room that was created.');
 const DeleteRoomPayload = builder.objectRef<{ roomId: string }>('DeleteRoomPayload').implement({
   description: 'The room that was deleted.',
   fields: (t) => ({
-    deletedRoomId: t.id({ description: 'Its id.', resolve: ({ roomId }) => encodeId('Room', roomId) }),
+    deletedRoomId: t.id({
+      description: 'Id of the deleted room.',
+      resolve: ({ roomId }) => encodeId('Room', roomId),
+    }),
   }),
 });
 const JoinRoomPayload = payload<MemberKept>('JoinRoomPayload', 'The room that was joined.');
@@ -108,6 +116,7 @@ const AddMemberPayload = payload<MemberKept>('AddMemberPayload', 'The member who
 const ChangeMemberRolePayload = payload<MemberKept>(
   'ChangeMemberRolePayload',
   'The member whose role was changed.',
+  writtenOrLastCursorDescription,
 );
 const RemoveMemberPayload = payload<MemberWritten>('RemoveMemberPayload', 'The member who was removed.');
 
@@ -138,7 +147,7 @@ builder.objectFields(LeaveRoomPayload, (t) => ({
   room: t.field({
     type: Room,
     nullable: true,
-    description: 'The room; null once it can no longer be seen.',
+    description: 'The room; null if the viewer can no longer see it.',
     resolve: ({ roomId }, _args, ctx) => visibleRoom(ctx, roomId),
   }),
 }));
@@ -147,7 +156,7 @@ builder.mutationFields((t) => ({
   createRoom: t.field({
     type: CreateRoomPayload,
     nullable: true,
-    description: 'Makes a room with the viewer as its owner. CONFLICT where the slug is taken.',
+    description: 'Creates a room with the viewer as its owner. CONFLICT if the slug is taken.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, ctx) =>
       ctx.wrote(ctx.services.rooms.create(ctx.signedIn().id, { ...input, topic: input.topic ?? null })),
@@ -156,7 +165,7 @@ builder.mutationFields((t) => ({
     type: DeleteRoomPayload,
     nullable: true,
     description:
-      'Deletes a room with its messages and files, at once and for everyone. For owners. Live subscriptions on it end with NOT_FOUND, on every node; links to its files answer 410; its slug is free again.',
+      'Deletes a room with its messages and files, at once and for everyone. Only owners can. Live subscriptions to it end with NOT_FOUND, on every process; links to its files answer 410; its slug is free again.',
     args: { input: t.arg({ type: DeleteRoomInput, required: true, description: 'The room.' }) },
     resolve: async (_root, { input }, ctx) => ({
       roomId: await ctx.wrote(
@@ -168,7 +177,7 @@ builder.mutationFields((t) => ({
     type: JoinRoomPayload,
     nullable: true,
     description:
-      'Joins a public room. FORBIDDEN for one who was removed. Whoever joins an empty room becomes its owner.',
+      'Joins a public room. FORBIDDEN if the viewer was removed from it. Whoever joins an empty room becomes its owner.',
     args: { input: t.arg({ type: JoinRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, ctx) =>
       ctx.wrote(ctx.services.rooms.join(ctx.signedIn().id, decodeId('Room', input.roomId, 'input.roomId'))),
@@ -176,7 +185,7 @@ builder.mutationFields((t) => ({
   leaveRoom: t.field({
     type: LeaveRoomPayload,
     nullable: true,
-    description: 'Leaves a room. CONFLICT for its last owner while others stay.',
+    description: 'Leaves a room. CONFLICT for its last owner while there are other members.',
     args: { input: t.arg({ type: LeaveRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, ctx) =>
       ctx.wrote(ctx.services.rooms.leave(ctx.signedIn().id, decodeId('Room', input.roomId, 'input.roomId'))),
@@ -184,8 +193,11 @@ builder.mutationFields((t) => ({
   addMember: t.field({
     type: AddMemberPayload,
     nullable: true,
-    description: 'Adds a user. Owners add any role, moderators plain members. Lifts an earlier removal.',
-    args: { input: t.arg({ type: AddMemberInput, required: true, description: 'Who, where, as what.' }) },
+    description:
+      'Adds a user to a room. Owners can add members with any role, moderators only plain members. A user who was removed earlier can be added again this way.',
+    args: {
+      input: t.arg({ type: AddMemberInput, required: true, description: 'The user, the room and the role.' }),
+    },
     resolve: (_root, { input }, ctx) => {
       const { roomId, userId } = memberIds(input);
       return ctx.wrote(ctx.services.rooms.addMember(ctx.signedIn().id, roomId, userId, input.role));
@@ -194,9 +206,14 @@ builder.mutationFields((t) => ({
   changeMemberRole: t.field({
     type: ChangeMemberRolePayload,
     nullable: true,
-    description: 'Changes what a member may do. For owners. CONFLICT for the last owner.',
+    description:
+      'Changes the role of a member. Only owners can. CONFLICT for the last owner. Giving a member the role that they have already changes nothing.',
     args: {
-      input: t.arg({ type: ChangeMemberRoleInput, required: true, description: 'Who, where, to what.' }),
+      input: t.arg({
+        type: ChangeMemberRoleInput,
+        required: true,
+        description: 'The member, the room and the new role.',
+      }),
     },
     resolve: (_root, { input }, ctx) => {
       const { roomId, userId } = memberIds(input);
@@ -207,8 +224,10 @@ builder.mutationFields((t) => ({
     type: RemoveMemberPayload,
     nullable: true,
     description:
-      'Removes a member, who may not rejoin by themselves. Their live subscriptions on the room end at once with FORBIDDEN, on every node; they get no MemberLeft.',
-    args: { input: t.arg({ type: RemoveMemberInput, required: true, description: 'Who, from where.' }) },
+      'Removes a member, who cannot rejoin until someone adds them again. Their live subscriptions to the room end at once with FORBIDDEN, on every process; they receive no MemberLeft.',
+    args: {
+      input: t.arg({ type: RemoveMemberInput, required: true, description: 'The member and the room.' }),
+    },
     resolve: (_root, { input }, ctx) => {
       const { roomId, userId } = memberIds(input);
       return ctx.wrote(ctx.services.rooms.removeMember(ctx.signedIn().id, roomId, userId));

@@ -12,12 +12,12 @@ const typeName = (kind: RoomEvent['kind']): string =>
 
 const RoomEventInterface = builder.interfaceRef<RoomEvent>('RoomEvent').implement({
   description:
-    'Something that happened in a room. What an event points to is shown as it is when the event is sent, also in a replay; ids, user and role are as they were. Ignore kinds that you do not know, but keep their `cursor`.',
+    'Something that happened in a room. What an event refers to is shown as it is when the event is sent, also in a replay; ids, user and role are as they were when it happened. Ignore types that you do not know, but keep their `cursor`.',
   resolveType: (event) => typeName(event.kind),
   fields: (t) => ({
     cursor: t.string({
       description:
-        'Its place in the log: the `after` to resume from. Select it on the interface, since unknown kinds count too.',
+        'Its place in the log: pass it as `after` to resume from here. Select it on the interface, so that you get it for unknown types too.',
       resolve: (event) => encodeEventCursor({ roomId: event.room_id, seq: event.seq, tag: event.tag }),
     }),
     at: t.field({ type: 'DateTime', description: 'When it happened.', resolve: (event) => event.at }),
@@ -29,7 +29,7 @@ const RoomEventInterface = builder.interfaceRef<RoomEvent>('RoomEvent').implemen
     actor: t.field({
       type: User,
       nullable: true,
-      description: 'Who did it; null when the system acted.',
+      description: 'Who did it; null if the server did.',
       resolve: (event, _args, ctx) => (event.actor_id === null ? null : userOf(ctx, event.actor_id)),
     }),
   }),
@@ -48,13 +48,16 @@ export function subject<T>(value: T | null, event: RoomEventRow): T {
 
 builder.objectRef<CheckpointEvent>('Checkpoint').implement({
   description:
-    'Nothing happened. Sent by roomEvents when all that was missed has been sent (at once when nothing was), then once a minute of silence: the cursor to resume from.',
+    'Nothing happened: this only gives a cursor to resume from. `roomEvents` sends one when everything that was missed has been sent (at once if nothing was), and then after each minute of silence.',
   interfaces: [RoomEventInterface],
 });
 
 const MemberJoined = roomEvent('MemberJoined', 'Someone joined or was added.');
 const MemberRoleChanged = roomEvent('MemberRoleChanged', "A member's role was changed.");
-const MemberLeft = roomEvent('MemberLeft', 'Someone left or was removed. They do not get it themselves.');
+const MemberLeft = roomEvent(
+  'MemberLeft',
+  'Someone left or was removed. They do not receive this event themselves.',
+);
 
 for (const ref of [MemberJoined, MemberRoleChanged, MemberLeft]) {
   builder.objectFields(ref, (t) => ({
@@ -73,13 +76,13 @@ for (const ref of [MemberJoined, MemberRoleChanged]) {
   builder.objectFields(ref, (t) => ({
     role: t.field({
       type: RoomRoleEnum,
-      description: 'The role that they got.',
+      description: 'The role that they were given.',
       resolve: (event) => subject(event.role, event),
     }),
     member: t.field({
       type: RoomMember,
       nullable: true,
-      description: 'The membership; null in a replay when they left since.',
+      description: 'The membership; null in a replay if they have left since.',
       resolve: async (event, _args, ctx) =>
         (await membershipOf(ctx, event.room_id, subject(event.user_id, event))) ?? null,
     }),
@@ -90,11 +93,11 @@ builder.subscriptionField('roomEvents', (t) =>
   t.field({
     type: RoomEventInterface,
     description:
-      'Everything durable that happens in a room, in commit order. `after`: first what was missed, then live. `last` (1 to 100): the newest N events that are still kept, then live. Both: BAD_USER_INPUT. Neither: live only.',
+      'Everything durable that happens in a room, in commit order. With `after`, first what was missed, then live events. With `last`, first the newest events that are still kept, then live events. With neither, live events only. With both, BAD_USER_INPUT.',
     args: {
       roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
-      after: t.arg.string({ description: 'An event cursor of this room.' }),
-      last: t.arg.int({ description: '1 to 100.' }),
+      after: t.arg.string({ description: 'An event cursor of this room: begin with what came after it.' }),
+      last: t.arg.int({ description: 'Begin with this many of the newest events, 1 to 100.' }),
     },
     subscribe: (_root, { roomId, after, last }, ctx) =>
       ctx.services.rooms.watch(

@@ -60,7 +60,7 @@ export async function viewerReads(ctx: Context, roomId: string): Promise<boolean
   return canRead((await membershipOf(ctx, roomId, ctx.viewer.id))?.role);
 }
 
-/** The room, or null where there is none or the viewer may not see it. */
+/** The room, or null if there is none or the viewer may not see it. */
 export async function visibleRoom(ctx: Context, id: string): Promise<RoomRow | null> {
   if (ctx.viewer === undefined) return null;
   const seen = await loadSeenRoom(ctx).load(id);
@@ -72,25 +72,37 @@ export const eventCursorOf = (room: RoomRow): string =>
   encodeEventCursor({ roomId: room.id, seq: room.last_seq, tag: room.last_tag });
 
 export const writtenCursorDescription =
-  "The place in the room's log of what was written: it tells one's own echo.";
+  "Cursor of the event that this wrote to the room's log. A client recognizes its own change by it when the event arrives live.";
+
+/** Of what writes nothing where nothing changes. */
+export const writtenOrLastCursorDescription =
+  "Cursor of the event that this wrote to the room's log, by which a client recognizes its own change. If nothing changed, nothing was written, and it is the end of the log, which may be someone else's event: do not drop an event because it has this cursor.";
 
 export const listCursorDescription =
-  'Where the log stood just before this page was read. Subscribe with `after:` the oldest one you hold of a list: nothing falls between; what is already in the list may come again, so merge by id.';
+  'Where the log ended just before this page was read. Subscribe with `after:` the oldest one you hold of a list, and nothing is missed; what is already in the list may come again, so merge by id.';
 
 export const RoomVisibilityEnum = builder.enumType('RoomVisibility', {
-  description: 'Who sees a room.',
+  description: 'Who can see a room.',
   values: {
-    PUBLIC: { description: 'Anyone signed in sees it and may join; what is in it is for members.' },
-    PRIVATE: { description: 'It does not exist for those outside it; owners and moderators add members.' },
+    PUBLIC: { description: 'Anyone signed in can see it and join it; only members see what is in it.' },
+    PRIVATE: { description: 'Only its members can see that it exists; owners and moderators add members.' },
   } as const,
 });
 
 export const RoomRoleEnum = builder.enumType('RoomRole', {
   description: 'What a member may do.',
   values: {
-    OWNER: { description: 'All that moderators may, and add, change and remove members of any role.' },
-    MODERATOR: { description: 'Add and remove plain members, delete messages and files of others.' },
-    MEMBER: { description: 'Read, post, upload; edit and delete what is their own.' },
+    OWNER: {
+      description:
+        'Everything that moderators may do; also add, change and remove members of any role, and delete the room.',
+    },
+    MODERATOR: {
+      description:
+        'Everything that members may do; also add and remove plain members, and delete messages and files of others.',
+    },
+    MEMBER: {
+      description: 'Read, post and upload; edit their own messages, and delete their own messages and files.',
+    },
   } as const,
 });
 
@@ -99,29 +111,29 @@ export const RoomMember = builder.objectRef<MembershipRow>('RoomMember');
 
 builder.node(Room, {
   description:
-    'A place for messages and files. Anyone signed in sees a public room; what is in it is for its members.',
+    'A place for messages and files. Anyone signed in can see a public room; only its members see what is in it.',
   id: { resolve: (room) => room.id, description: 'Global id, opaque and URL-safe.' },
   loadMany: visibleNodes('Room', (id, ctx) => visibleRoom(ctx, id)),
   fields: (t) => ({
     slug: t.exposeString('slug', { description: 'Unique short name for addresses: `a-z`, `0-9` and `-`.' }),
-    name: t.exposeString('name', { description: 'The name that people read.' }),
+    name: t.exposeString('name', { description: 'The name to display.' }),
     topic: t.exposeString('topic', { nullable: true, description: 'What it is about.' }),
-    visibility: t.expose('visibility', { type: RoomVisibilityEnum, description: 'Who sees it.' }),
+    visibility: t.expose('visibility', { type: RoomVisibilityEnum, description: 'Who can see it.' }),
     createdAt: t.field({
       type: 'DateTime',
-      description: 'When it was made.',
+      description: 'When the room was created.',
       resolve: (room) => room.created_at,
     }),
     eventCursor: t.string({
       description:
-        "Where the room's log ends now. Changes with every answer, so never read it from a client's cache beside a list: the list carries its own.",
+        "Where the room's log ends now. It changes all the time, so do not combine a cached one with a list: each list has its own.",
       resolve: eventCursorOf,
     }),
     viewerMembership: t.field({
       type: RoomMember,
       nullable: true,
       extensions: needsViewer,
-      description: "The viewer's own membership; null when the viewer is no member.",
+      description: "The viewer's own membership; null if the viewer is not a member.",
       resolve: async (room, _args, ctx) =>
         ctx.viewer === undefined ? null : ((await membershipOf(ctx, room.id, ctx.viewer.id)) ?? null),
     }),
@@ -130,7 +142,8 @@ builder.node(Room, {
         type: RoomMember,
         nullable: true,
         extensions: needsViewer,
-        description: 'By joinedAt, oldest first. Null for those who are no members.',
+        description:
+          'The members of the room, in the order in which they joined. Null if the viewer is not a member.',
         complexity: connectionComplexity,
         resolve: async (room, args: ConnectionArgs, ctx) => {
           if (!(await viewerReads(ctx, room.id))) return null;
@@ -164,7 +177,7 @@ builder.node(Room, {
 });
 
 builder.node(RoomMember, {
-  description: 'A membership. Its id is the same each time the same user joins the same room.',
+  description: "A user's membership of a room. Its id stays the same when the user leaves and joins again.",
   id: {
     resolve: (member) => `${member.room_id}:${member.user_id}`,
     description: 'Global id, opaque and URL-safe.',
@@ -181,7 +194,7 @@ builder.node(RoomMember, {
     }),
     user: t.field({
       type: User,
-      description: 'Who is a member.',
+      description: 'The user who is a member.',
       resolve: (member, _args, ctx) => userOf(ctx, member.user_id),
     }),
     role: t.expose('role', { type: RoomRoleEnum, description: 'What they may do.' }),
@@ -194,15 +207,17 @@ builder.node(RoomMember, {
 });
 
 const RoomFilterInput = builder.inputType('RoomFilter', {
-  description: 'All that is given must hold.',
+  description: 'Rooms must match every condition that is given.',
   fields: (t) => ({
     joined: t.boolean({
-      description: 'true: rooms that the viewer is in; false: public rooms that they are not in.',
+      description:
+        'true: rooms that the viewer is a member of; false: public rooms that the viewer is not a member of.',
     }),
-    visibility: t.field({ type: RoomVisibilityEnum, description: 'Only rooms of this visibility.' }),
+    visibility: t.field({ type: RoomVisibilityEnum, description: 'Only rooms with this visibility.' }),
     nameContains: t.string({
-      validate: text.max(100, 'A part of a name has 100 characters at most.').nullish(),
-      description: 'Part of the name, in any case. Scans what the rest of the filter leaves.',
+      validate: text.max(100, '`nameContains` can have at most 100 characters.').nullish(),
+      description:
+        'Part of the name, case-insensitive. Reads every room that matches the rest of the filter.',
     }),
   }),
 });
@@ -211,14 +226,14 @@ builder.queryFields((t) => ({
   room: t.field({
     type: Room,
     nullable: true,
-    description: 'The room with this id; null where there is none or the viewer may not see it.',
+    description: 'The room with this id; null if there is none or the viewer may not see it.',
     args: { id: t.arg.id({ required: true, description: 'Id of a Room.' }) },
     resolve: (_root, { id }, ctx) => visibleRoom(ctx, decodeId('Room', id, 'id')),
   }),
   roomBySlug: t.field({
     type: Room,
     nullable: true,
-    description: 'The room with this slug; null where there is none or the viewer may not see it.',
+    description: 'The room with this slug; null if there is none or the viewer may not see it.',
     args: { slug: t.arg.string({ required: true, validate: text, description: 'The slug.' }) },
     resolve: async (_root, { slug }, ctx) => {
       if (ctx.viewer === undefined) return null;
@@ -230,9 +245,10 @@ builder.queryFields((t) => ({
     {
       type: Room,
       nullable: true,
-      description: "Public rooms and the viewer's own, by slug.",
+      description:
+        'Public rooms and those that the viewer is a member of, ordered by slug. UNAUTHENTICATED when signed out, unlike `files` and `viewer`, which are null.',
       complexity: connectionComplexity,
-      args: { filter: t.arg({ type: RoomFilterInput, description: 'Only rooms like this.' }) },
+      args: { filter: t.arg({ type: RoomFilterInput, description: 'Only rooms that match this filter.' }) },
       resolve: (_root, { filter, ...args }, ctx) => {
         const viewer = ctx.signedIn();
         const { joined, visibility, nameContains } = filter ?? {};

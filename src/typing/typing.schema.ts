@@ -16,35 +16,36 @@ const SetTypingInput = builder.inputType('SetTypingInput', {
     roomId: t.id({ required: true, description: 'Id of a room that you are in.' }),
     typing: t.boolean({
       required: true,
-      description: 'true while they type, again before `expiresAt`; false when they stop.',
+      description: 'true while the viewer types, sent again before `expiresAt`; false when they stop.',
     }),
   }),
 });
 
 const SetTypingPayload = builder.objectRef<{ expiresAt: Date | null }>('SetTypingPayload').implement({
-  description: 'How long the room takes the viewer for typing.',
+  description: 'How long the room shows the viewer as typing.',
   fields: (t) => ({
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'Send again before it; null after typing: false.',
+      description: 'Send `typing: true` again before this time; null after `typing: false`.',
     }),
   }),
 });
 
 const TypingChanged = builder.objectRef<TypingChange>('TypingChanged').implement({
-  description: 'Someone began, goes on or stopped typing.',
+  description: 'Someone started, is still or stopped typing.',
   fields: (t) => ({
     user: t.field({
       type: User,
-      description: 'Who.',
+      description: 'Who is typing or stopped.',
       resolve: ({ userId }, _args, ctx) => userOf(ctx, userId),
     }),
-    typing: t.exposeBoolean('typing', { description: 'Whether they type now.' }),
+    typing: t.exposeBoolean('typing', { description: 'Whether they are typing now.' }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When they are taken to have stopped unless heard of again; null when they stopped.',
+      description:
+        'When to take them as having stopped, unless another event comes before; null if they stopped.',
     }),
   }),
 });
@@ -53,8 +54,15 @@ builder.mutationField('setTyping', (t) =>
   t.field({
     type: SetTypingPayload,
     nullable: true,
-    description: 'Tells the room that the viewer types or stopped. Ephemeral, and throttled by the server.',
-    args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where, and whether.' }) },
+    description:
+      'Tells the room that the viewer is typing or stopped. Never stored, and throttled by the server.',
+    args: {
+      input: t.arg({
+        type: SetTypingInput,
+        required: true,
+        description: 'The room, and whether the viewer is typing.',
+      }),
+    },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
       const roomId = decodeId('Room', input.roomId, 'input.roomId');
@@ -67,7 +75,7 @@ builder.subscriptionField('typing', (t) =>
   t.field({
     type: TypingChanged,
     description:
-      "Ephemeral: never stored, never replayed, one's own included. A typist who falls silent is sent with typing: false after 6 seconds.",
+      'Who is typing in a room, including the viewer. Never stored and never replayed. Someone who is not heard of for 6 seconds is sent with `typing: false`.',
     args: { roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }) },
     subscribe: (_root, { roomId }, ctx) =>
       ctx.services.typing.watch(ctx.signedIn().id, decodeId('Room', roomId, 'roomId')),

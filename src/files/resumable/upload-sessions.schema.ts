@@ -18,13 +18,13 @@ declare module '../../graphql/context.js' {
 }
 
 const UploadStateEnum = builder.enumType('UploadState', {
-  description: 'How far an upload over several requests is.',
+  description: 'The state of an upload over several requests.',
   values: {
     RECEIVING: { description: 'Bytes are still to come.' },
-    PROCESSING: { description: 'All bytes are there, and are being checked.' },
+    PROCESSING: { description: 'All bytes have arrived, and are being checked.' },
     DONE: { description: 'The file is in its room.' },
-    REFUSED: { description: 'Nothing was kept; `code` and `message` say why.' },
-    EXPIRED: { description: 'It was left alone for a day before it was complete. Nothing was kept.' },
+    REFUSED: { description: 'The file was not stored; `code` and `message` say why.' },
+    EXPIRED: { description: 'Nothing arrived for a day before it was complete. Nothing was stored.' },
   } as const,
 });
 
@@ -39,31 +39,35 @@ const isSentHere = (upload: FoundUpload): boolean => stateOf(upload) === 'RECEIV
 const UploadPart = builder.objectRef<PartAddress>('UploadPart').implement({
   description: 'A part of an upload that is sent to the bucket directly.',
   fields: (t) => ({
-    number: t.exposeInt('number', { description: 'From 1 on.' }),
-    size: t.expose('size', { type: 'SafeInt', description: 'Its bytes, exactly.' }),
+    number: t.exposeInt('number', { description: 'The number of the part; the first is 1.' }),
+    size: t.expose('size', { type: 'SafeInt', description: 'The exact size of the part in bytes.' }),
     url: t.expose('url', {
       type: 'URL',
-      description: 'Takes the part by PUT. Keep the `ETag` of the answer for completeDirectUpload.',
+      description: 'Send the part here with PUT. Keep the `ETag` of the answer for completeDirectUpload.',
     }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
-      description: 'Ask for another address before then.',
+      description: 'When the address expires: ask for another one before then.',
     }),
   }),
 });
 
 const UploadTokenRef = builder.objectRef<{ token: string; expiresAt: Date }>('UploadToken').implement({
-  description: 'What lets a client send the bytes of one upload, and nothing else.',
+  description: 'A token that lets a client send the bytes of one upload, and nothing else.',
   fields: (t) => ({
-    token: t.exposeString('token', { description: 'For `Authorization: Bearer …` on `url`.' }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'Ask for another one before then.' }),
+    token: t.exposeString('token', { description: 'Send it as `Authorization: Bearer …` to `url`.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      description: 'When the token expires: ask for another one before then.',
+    }),
   }),
 });
 
 const UploadSession = builder.objectRef<FoundUpload>('UploadSession');
 
 builder.node(UploadSession, {
-  description: 'An upload over several requests. Only its owner sees it, for a week after it is over.',
+  description:
+    'An upload over several requests. Only the user who created it can see it, until a week after it has ended.',
   id: { resolve: (upload) => upload.id, description: 'Global id, opaque and URL-safe.' },
   loadMany: visibleNodes('UploadSession', async (id, ctx) =>
     ctx.viewer === undefined ? null : ctx.services.uploadSessions.find(ctx.viewer.id, id),
@@ -74,46 +78,47 @@ builder.node(UploadSession, {
       resolve: ({ room_id }) => encodeId('Room', room_id),
     }),
     name: t.exposeString('name', { description: 'The name that the file will have.' }),
-    size: t.expose('size', { type: 'SafeInt', description: 'Bytes that were announced.' }),
-    state: t.field({ type: UploadStateEnum, description: 'How far it is.', resolve: stateOf }),
+    size: t.expose('size', { type: 'SafeInt', description: 'The announced size of the file in bytes.' }),
+    state: t.field({ type: UploadStateEnum, description: 'The state of the upload.', resolve: stateOf }),
     offset: t.field({
       type: 'SafeInt',
-      description: 'Bytes that are stored. A request under way has a few more on the way.',
+      description: 'Number of bytes that are stored. A request in progress may have a few more under way.',
       resolve: ({ received }) => received,
     }),
     url: t.field({
       type: 'URL',
       nullable: true,
       description:
-        'Where its bytes are sent, by tus 1.0. Null once they have all come, it has expired, or it is sent in parts.',
+        'Where to send the bytes, with tus 1.0. Null if all bytes have arrived, if the upload has expired, and if it is sent in parts.',
       resolve: (upload, _args, ctx) =>
         isSentHere(upload) ? ctx.services.uploadSessions.address(encodeId('UploadSession', upload.id)) : null,
     }),
     token: t.field({
       type: UploadTokenRef,
       nullable: true,
-      description: 'A fresh token for `url`; null where that is.',
+      description: 'A fresh token for `url`; null if `url` is null.',
       resolve: (upload, _args, ctx) =>
         isSentHere(upload) ? ctx.services.uploadSessions.token(upload.id) : null,
     }),
     expiresAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it expires unless more bytes come before; null once they have all come.',
+      description: 'When the upload expires unless more bytes arrive before; null once all have arrived.',
       resolve: (upload) => (stateOf(upload) === 'RECEIVING' ? upload.expires_at : null),
     }),
     partCount: t.int({
       nullable: true,
-      description: 'Parts that it is sent in, to the bucket directly; null where it is sent to `url`.',
+      description:
+        'Number of parts in which the file is sent directly to the bucket; null if it is sent to `url` instead.',
       resolve: ({ is_direct, size }) => (is_direct ? new PartPlan(size).count : null),
     }),
     parts: t.field({
       type: [UploadPart],
       nullable: true,
       description:
-        'Addresses for these parts, 100 at most; for the first ones when none are named. Null once all have come, and where it is sent to `url`.',
+        'The requested parts with their addresses, at most 100; the first 100 if `numbers` is left out. Null once all bytes have arrived, and if the file is sent to `url` instead.',
       complexity: { field: 1, multiplier: 100 },
-      args: { numbers: t.arg.intList({ description: 'From 1 on.' }) },
+      args: { numbers: t.arg.intList({ description: 'Numbers of parts; the first is 1.' }) },
       resolve: (upload, { numbers }, ctx) =>
         upload.is_direct && stateOf(upload) === 'RECEIVING'
           ? ctx.services.uploadSessions.parts(upload, numbers ?? null)
@@ -122,7 +127,8 @@ builder.node(UploadSession, {
     file: t.field({
       type: File,
       nullable: true,
-      description: 'The file, once it is done, unless it was deleted since or you are in the room no more.',
+      description:
+        'The file, once the upload is done. Null if it has been deleted since, or the viewer has left the room.',
       resolve: async ({ file_id, room_id }, _args, ctx) =>
         file_id !== null && (await viewerReads(ctx, room_id)) ? fileOf(ctx, file_id) : null,
     }),
@@ -140,7 +146,7 @@ builder.queryField('upload', (t) =>
   t.field({
     type: UploadSession,
     nullable: true,
-    description: 'What became of an upload over several requests; null for any but your own.',
+    description: 'An upload over several requests that the viewer created; null for those of others.',
     args: { id: t.arg.id({ required: true, description: 'Id of the UploadSession.' }) },
     resolve: async (_root, { id }, ctx) => {
       const uploadId = decodeId('UploadSession', id, 'id');
@@ -151,22 +157,23 @@ builder.queryField('upload', (t) =>
 );
 
 const CreateUploadInput = builder.inputType('CreateUploadInput', {
-  description: 'A file that is going to be sent over several requests.',
+  description: 'A file to be sent over several requests.',
   fields: (t) => ({
     roomId: t.id({ required: true, description: 'Id of a room that you are in.' }),
     name: t.string({
       required: true,
-      validate: text.max(1024, 'A name has 1024 characters at most.'),
-      description: 'What it is called. Made safe as the name of any file is.',
+      validate: text.max(1024, 'A name can have at most 1024 characters.'),
+      description: 'The name of the file. Folders and unsafe characters are removed from it.',
     }),
-    size: t.field({ type: 'SafeInt', required: true, description: 'Its bytes, exactly.' }),
+    size: t.field({ type: 'SafeInt', required: true, description: 'The exact size of the file in bytes.' }),
     mimeType: t.string({
-      validate: text.max(255, 'A media type has 255 characters at most.').nullish(),
-      description: 'What it is said to be. Its type is judged by its content.',
+      validate: text.max(255, 'A media type can have at most 255 characters.').nullish(),
+      description: 'The media type that the client claims. What counts is the content of the file.',
     }),
     idempotencyKey: t.string({
       validate: idempotencyKey,
-      description: 'Per user: the same key and input answer the same upload; with others it is CONFLICT.',
+      description:
+        'Chosen by the client, per user: sending the same key and input again returns the same upload; with different input it is CONFLICT.',
     }),
   }),
 });
@@ -190,28 +197,28 @@ const payload = (name: string, description: string, what: string) =>
 
 const CreateUploadPayload = payload(
   'CreateUploadPayload',
-  'The upload that was begun.',
-  'Send its bytes to `url`, with `token`.',
+  'The upload that was created.',
+  'The upload. Send the bytes of the file to its `url`, with its `token`.',
 );
 const CreateDirectUploadPayload = payload(
   'CreateDirectUploadPayload',
-  'The upload that was begun.',
-  'Send each of its `parts` to its address.',
+  'The upload that was created.',
+  'The upload. Send each of its `parts` to the address of the part.',
 );
 const CompleteDirectUploadPayload = payload(
   'CompleteDirectUploadPayload',
-  'The upload that was sent.',
-  'Ask for it until it is done or refused.',
+  'The upload that is now being checked.',
+  'The upload. Query it until its state is DONE or REFUSED.',
 );
 
 const UploadedPartInput = builder.inputType('UploadedPartInput', {
   description: 'A part that is in the bucket.',
   fields: (t) => ({
-    number: t.int({ required: true, description: 'Its number.' }),
+    number: t.int({ required: true, description: 'The number of the part.' }),
     etag: t.string({
       required: true,
-      validate: text.max(200, 'An ETag has 200 characters at most.'),
-      description: 'What the bucket answered as `ETag`, with its quotes.',
+      validate: text.max(200, 'An ETag can have at most 200 characters.'),
+      description: 'The `ETag` that the bucket returned, including its quotes.',
     }),
   }),
 });
@@ -220,20 +227,24 @@ const CompleteDirectUploadInput = builder.inputType('CompleteDirectUploadInput',
   description: 'An upload whose parts are all in the bucket.',
   fields: (t) => ({
     uploadId: t.id({ required: true, description: 'Id of the UploadSession.' }),
-    parts: t.field({ type: [UploadedPartInput], required: true, description: 'Each of them, once.' }),
+    parts: t.field({
+      type: [UploadedPartInput],
+      required: true,
+      description: 'Every part of the upload, exactly once.',
+    }),
   }),
 });
 
 const CancelUploadInput = builder.inputType('CancelUploadInput', {
-  description: 'The upload to end.',
+  description: 'The upload to cancel.',
   fields: (t) => ({ uploadId: t.id({ required: true, description: 'Id of the UploadSession.' }) }),
 });
 
 const CancelUploadPayload = builder.objectRef<{ uploadId: string }>('CancelUploadPayload').implement({
-  description: 'The upload that was ended.',
+  description: 'The upload that was cancelled.',
   fields: (t) => ({
     cancelledUploadId: t.id({
-      description: 'Its id.',
+      description: 'Id of the cancelled upload.',
       resolve: ({ uploadId }) => encodeId('UploadSession', uploadId),
     }),
   }),
@@ -244,7 +255,7 @@ builder.mutationFields((t) => ({
     type: CreateUploadPayload,
     nullable: true,
     description:
-      'Begins an upload that goes on where it was cut off, by tus 1.0. Refused here: FORBIDDEN, FILE_TOO_LARGE, QUOTA_EXCEEDED; its type is judged when all bytes are there, and `upload` tells.',
+      'Begins an upload that can resume where it was cut off, with tus 1.0. Fails at once with FORBIDDEN, FILE_TOO_LARGE or QUOTA_EXCEEDED. The type is checked when all bytes have arrived; the query `upload` returns the result.',
     args: { input: t.arg({ type: CreateUploadInput, required: true, description: 'The file.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -255,7 +266,7 @@ builder.mutationFields((t) => ({
     type: CreateDirectUploadPayload,
     nullable: true,
     description:
-      'The same for a file that the client sends to the bucket itself, in parts. BAD_REQUEST where files lie in no bucket.',
+      "Begins an upload of which the client sends the parts directly to the server's S3 bucket. Fails at once with FORBIDDEN, FILE_TOO_LARGE or QUOTA_EXCEEDED, and with BAD_REQUEST if the server does not store files in a bucket. Call completeDirectUpload when all parts are sent.",
     args: { input: t.arg({ type: CreateUploadInput, required: true, description: 'The file.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -266,7 +277,7 @@ builder.mutationFields((t) => ({
     type: CompleteDirectUploadPayload,
     nullable: true,
     description:
-      'Says that all parts are in the bucket. The file is checked then, and `upload` tells what became of it.',
+      'Tells the server that all parts are in the bucket. The file is then checked; the query `upload` returns the result.',
     args: { input: t.arg({ type: CompleteDirectUploadInput, required: true, description: 'The parts.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -278,7 +289,7 @@ builder.mutationFields((t) => ({
     type: CancelUploadPayload,
     nullable: true,
     description:
-      'Ends an upload before it is complete; nothing is left of it. CONFLICT for one that is complete.',
+      'Cancels an upload before it is complete; nothing of it is kept. CONFLICT if it is complete already.',
     args: { input: t.arg({ type: CancelUploadInput, required: true, description: 'The upload.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();

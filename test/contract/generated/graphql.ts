@@ -8,68 +8,68 @@ import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-
 export type CreateRoomInput = {
   /** 1 to 100 characters. */
   name: string;
-  /** Unique: 1 to 64 of `a-z`, `0-9` and `-`. */
+  /** Unique short name: 1 to 64 characters, only `a-z`, `0-9` and `-`. */
   slug: string;
   /** What it is about, up to 500 characters. */
   topic?: string | null | undefined;
-  /** Who sees it. */
+  /** Who can see it. */
   visibility: RoomVisibility;
 };
 
 /** Every error carries one of these in `extensions.code`. */
 export type ErrorCode =
-  /** Not a cursor of this list, filter and order, or of this room. */
+  /** The cursor does not belong to this list with this filter and order, or to this room. */
   | 'BAD_CURSOR'
-  /** The request breaks its protocol. */
+  /** The request violates its protocol. */
   | 'BAD_REQUEST'
-  /** An argument is wrong; `field` names it. */
+  /** An argument is not valid; `field` names it. */
   | 'BAD_USER_INPUT'
-  /** It goes against what is there; `field` names the argument. */
+  /** It conflicts with what already exists; `field` names the argument. */
   | 'CONFLICT'
   /** The log no longer reaches back to this cursor: fetch the lists again. */
   | 'CURSOR_EXPIRED'
-  /** The scanner found something in the file. */
+  /** The virus scanner found something in the file. */
   | 'FILE_INFECTED'
-  /** The file has more bytes than one may have. */
+  /** The file is larger than a file may be. */
   | 'FILE_TOO_LARGE'
-  /** By its content the file is of a type that is not accepted here. */
+  /** Judged by its content, the file is of a type that this server does not accept. */
   | 'FILE_TYPE_NOT_ALLOWED'
-  /** You may see it, but not do this. */
+  /** You may see it, but you may not do this. */
   | 'FORBIDDEN'
   /** The document has a syntax error. */
   | 'GRAPHQL_PARSE_FAILED'
-  /** The document does not fit the schema. */
+  /** The document does not match the schema. */
   | 'GRAPHQL_VALIDATION_FAILED'
-  /** A defect of the server, which its log has under `requestId`. */
+  /** A bug in the server. Its log has the details under `requestId`. */
   | 'INTERNAL_SERVER_ERROR'
   /** It does not exist, or you may not see it. */
   | 'NOT_FOUND'
-  /** The document of this hash is not known: send it whole. */
+  /** The server does not know the document with this hash: send the full document. */
   | 'PERSISTED_QUERY_NOT_FOUND'
-  /** Only documents of a list are executed here, and this one is not on it. */
+  /** This server only executes documents on its list, and this one is not on it. */
   | 'PERSISTED_QUERY_ONLY'
-  /** The operation asks for too much at once. */
+  /** The operation asks for too much at once: ask for fewer fields or smaller pages. */
   | 'QUERY_TOO_COMPLEX'
-  /** There is no room left for it. */
+  /** The storage quota of the user or the room is used up, or too many uploads are unfinished. */
   | 'QUOTA_EXCEEDED'
-  /** Too many of these: wait for `retryAfter` seconds. */
+  /** Too many requests of this kind: wait for `retryAfter` seconds. */
   | 'RATE_LIMITED'
-  /** Signed out, or the token is refused or has run out: sign in or refresh, then ask again. */
+  /** You are signed out, or the token is not valid or has expired: sign in or refresh, then ask again. */
   | 'UNAUTHENTICATED'
-  /** Something that this needs does not answer: try again later. */
+  /** Something that the server needs for this is not available: try again later. */
   | 'UNAVAILABLE'
-  /** Not all bytes arrived: send the file again. */
+  /** The file did not arrive in full: send it again. */
   | 'UPLOAD_INCOMPLETE';
 
 /** A new message. */
 export type PostMessageInput = {
-  /** Plain text. May be empty only with files. */
+  /** Plain text, at most 10000 characters. May be empty only if the message has files. */
   body: string;
-  /** Ids of files of the same room, 20 at most. */
+  /** Ids of files of the same room to attach, at most 20. */
   fileIds?: Array<string> | null | undefined;
-  /** Per user: the same key and input answers the first outcome again; with other input it is CONFLICT. */
+  /** Chosen by the client, per user: sending the same key and input again returns the first result instead of posting twice; with different input it is CONFLICT. */
   idempotencyKey?: string | null | undefined;
-  /** Id of a message of the same room. */
+  /** Id of the message that this one answers, in the same room. */
   replyToId?: string | null | undefined;
   /** Id of a room that you are in. */
   roomId: string;
@@ -77,31 +77,31 @@ export type PostMessageInput = {
 
 /** What a member may do. */
 export type RoomRole =
-  /** Read, post, upload; edit and delete what is their own. */
+  /** Read, post and upload; edit their own messages, and delete their own messages and files. */
   | 'MEMBER'
-  /** Add and remove plain members, delete messages and files of others. */
+  /** Everything that members may do; also add and remove plain members, and delete messages and files of others. */
   | 'MODERATOR'
-  /** All that moderators may, and add, change and remove members of any role. */
+  /** Everything that moderators may do; also add, change and remove members of any role, and delete the room. */
   | 'OWNER';
 
-/** Who sees a room. */
+/** Who can see a room. */
 export type RoomVisibility =
-  /** It does not exist for those outside it; owners and moderators add members. */
+  /** Only its members can see that it exists; owners and moderators add members. */
   | 'PRIVATE'
-  /** Anyone signed in sees it and may join; what is in it is for members. */
+  /** Anyone signed in can see it and join it; only members see what is in it. */
   | 'PUBLIC';
 
 /** Whether the viewer is typing in a room. */
 export type SetTypingInput = {
   /** Id of a room that you are in. */
   roomId: string;
-  /** true while they type, again before `expiresAt`; false when they stop. */
+  /** true while the viewer types, sent again before `expiresAt`; false when they stop. */
   typing: boolean;
 };
 
-/** An e-mail and its password. */
+/** The e-mail address and password of an account. */
 export type SignInInput = {
-  /** In any case. */
+  /** The e-mail address of the account, case-insensitive. */
   email: string;
   /** The password. */
   password: string;
@@ -109,7 +109,7 @@ export type SignInInput = {
 
 /** A new account. */
 export type SignUpInput = {
-  /** Compared without regard to case. */
+  /** The e-mail address to sign in with, case-insensitive. */
   email: string;
   /** Unique: 2 to 32 of `a-z`, `0-9`, `_` and `-`. */
   handle: string;
@@ -121,9 +121,9 @@ export type SignUpInput = {
 
 /** Files for a room. */
 export type UploadFilesInput = {
-  /** The files, 50 at most, in any order. */
+  /** The files, at most 50, in any order. */
   files: Array<File | Blob>;
-  /** Per user, for each file by its index: sending all again stores those that failed, and answers the first outcome for the others. */
+  /** Chosen by the client, per user, and applied to each file with its index: sending all files again with the same key stores those that failed, and returns the first result for the others. */
   idempotencyKey?: string | null | undefined;
   /** Id of a room that you are in. */
   roomId: string;

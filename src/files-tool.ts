@@ -11,10 +11,10 @@ import { createLogger } from './observability/logger.js';
 
 const USAGE = `usage: npm run files -- check [--hashes] [--mend]
        npm run files -- copy --from disk|s3 --to disk|s3
-  check     hold rows of files and bytes against each other, where files lie now
-  --hashes  read all bytes, and hold them against their hashes too
-  --mend    delete bytes that belong to nothing
-  copy      copy the bytes of all files, as far as they are not there yet; may be repeated
+  check     compare the files in the database with the bytes in storage, both ways
+  --hashes  also read all bytes and compare them with their hashes
+  --mend    delete bytes that belong to no file and no upload
+  copy      copy the bytes of all files that are not there yet; can be repeated
 `;
 
 /** Exit codes: 0 all is well; 1 something was found, or it could not be done; 2 no such command. */

@@ -67,7 +67,9 @@ export class AccountsService {
       const taken = await queries.takenBy(this.deps.db, email, input.handle);
       throw conflict(
         `input.${taken}`,
-        taken === 'email' ? 'This e-mail has an account: sign in.' : 'This handle is taken.',
+        taken === 'email'
+          ? 'This e-mail address already has an account: sign in instead.'
+          : 'This handle is taken.',
       );
     });
     return this.startSession(id);
@@ -112,7 +114,7 @@ export class AccountsService {
       }),
     );
     if (outcome === undefined)
-      throw unauthenticated('This refresh token is spent, ended or unknown: sign in again.');
+      throw unauthenticated('This refresh token has been used, has expired or is unknown: sign in again.');
     return outcome;
   }
 

@@ -20,7 +20,7 @@ export class Authenticator {
     if (header === undefined || header === '') return NONE;
     const [, token] = /^Bearer +(\S+)$/i.exec(header) ?? [];
     return token === undefined
-      ? refused('`Authorization` takes `Bearer <access token>`.')
+      ? refused('`Authorization` must be `Bearer <access token>`.')
       : this.fromToken(token);
   }
 
@@ -29,7 +29,7 @@ export class Authenticator {
       return fromProvider(this.provider, token);
     const claims = this.tokens.verifyAccess(token);
     if (claims === undefined)
-      return refused('This access token was altered, is not ours, or has run out: refresh the session.');
+      return refused('This access token is not valid or has expired: refresh the session.');
     return {
       kind: 'viewer',
       viewer: { id: claims.userId, sessionId: claims.sessionId, tokenExpiresAt: claims.expiresAt },
@@ -40,7 +40,9 @@ export class Authenticator {
 async function fromProvider(provider: IdentityProvider, token: string): Promise<Authentication> {
   const claims = await provider.verify(token);
   if (claims === undefined)
-    return refused('The identity provider did not make this access token, or it has run out.');
+    return refused(
+      'This access token was not issued by the identity provider, or it has expired: get a new one from it.',
+    );
   return {
     kind: 'viewer',
     viewer: { id: claims.userId, sessionId: undefined, tokenExpiresAt: claims.expiresAt },

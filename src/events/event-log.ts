@@ -131,7 +131,7 @@ export async function resolveCursor(
   const eventCursor = encodeEventCursor({ roomId: room.id, ...head });
   const cursor = decodeEventCursor(text);
   if (cursor?.roomId !== room.id) {
-    throw new ParleyError('BAD_CURSOR', '`after` takes an event cursor of this room.', {
+    throw new ParleyError('BAD_CURSOR', '`after` must be an event cursor of this room.', {
       eventCursor,
       field: 'after',
     });

@@ -58,7 +58,7 @@ export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res:
       deps.logger.error({ err }, 'a download failed');
       if (res.headersSent) res.destroy();
       else if (err instanceof PictureRefusal) refuse(res, err.status, err.code, err.message, err.retryAfter);
-      else refuse(res, 503, 'UNAVAILABLE', 'The file cannot be read now: try again.');
+      else refuse(res, 503, 'UNAVAILABLE', 'The file cannot be read now: try again later.');
     });
     return true;
   };
@@ -72,7 +72,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   }
   if (req.method !== 'GET' && req.method !== 'HEAD') {
     res.setHeader('Allow', 'GET, HEAD, OPTIONS');
-    refuse(res, 405, 'BAD_REQUEST', 'Files are fetched by GET.');
+    refuse(res, 405, 'BAD_REQUEST', 'Fetch files with GET or HEAD.');
     return;
   }
 
@@ -82,7 +82,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     const why =
       link.kind === 'expired'
         ? 'This link has expired: ask for a new one.'
-        : 'This is no valid link to a file.';
+        : 'This link is not valid: ask for a new one, and do not change it.';
     refuse(res, 403, 'FORBIDDEN', why);
     return;
   }
@@ -147,7 +147,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   });
   if (range.kind === 'none') {
     res.setHeader('Content-Range', `bytes */${String(shown.size)}`);
-    refuse(res, 416, 'BAD_REQUEST', `This file has ${String(shown.size)} bytes.`);
+    refuse(res, 416, 'BAD_REQUEST', `The range is outside the file, which has ${String(shown.size)} bytes.`);
     return;
   }
 

@@ -57,11 +57,14 @@ export class FileLists {
     filter: FileFilter,
     order: FileOrder,
   ): Promise<FileListing | undefined> {
-    if (page < 1) throw badInput('page', 'Pages are numbered from 1 on.');
+    if (page < 1) throw badInput('page', '`page` must be 1 or more.');
     if (size < 1 || size > MAX_PAGE_SIZE)
-      throw badInput('size', `\`size\` takes 1 to ${String(MAX_PAGE_SIZE)}.`);
+      throw badInput('size', `\`size\` must be from 1 to ${String(MAX_PAGE_SIZE)}.`);
     if (page * size > MAX_PAGED_ROWS) {
-      throw badInput('page', `Numbered pages end at ${String(MAX_PAGED_ROWS)} rows: use Room.files there.`);
+      throw badInput(
+        'page',
+        `Numbered pages end after ${String(MAX_PAGED_ROWS)} rows: use Room.files to go further.`,
+      );
     }
     if ((await membershipOf(this.db, roomId, actorId)) === undefined) return undefined;
     const [items, total] = await Promise.all([

@@ -201,4 +201,4 @@ export class FileUploads {
 
 type Call = Pick<IdempotentCall, 'userId' | 'mutation' | 'key'>;
 
-const notMember = (): ParleyError => forbidden('Only members upload to a room: join it first.');
+const notMember = (): ParleyError => forbidden('Only members can upload to a room: join it first.');

@@ -63,7 +63,7 @@ export class FilesService {
         const [present] = await queries.filesByIds(write.trx, [fileId]);
         if (present === undefined || write.role === undefined) throw notFound('The file');
         if (!policy.canDelete(present, actorId, write.role)) {
-          throw forbidden('Its uploader, moderators and owners delete a file.');
+          throw forbidden('Only the uploader, moderators and owners can delete a file.');
         }
         const place = await write.take({ files: -1 });
         await queries.markDeleted(write.trx, fileId, place.at);
@@ -131,7 +131,7 @@ export class FilesService {
   /** A signed link that works for `seconds`. Throws BAD_USER_INPUT for a life that is out of range. */
   link(file: Pick<FileRow, 'id' | 'name'>, seconds: number, variant?: string): string {
     if (seconds < 1 || seconds > MAX_LINK_SECONDS) {
-      throw badInput('expiresIn', `\`expiresIn\` takes 1 to ${String(MAX_LINK_SECONDS)} seconds.`);
+      throw badInput('expiresIn', `\`expiresIn\` must be from 1 to ${String(MAX_LINK_SECONDS)} seconds.`);
     }
     return this.deps.links.url(file, seconds, variant);
   }
@@ -140,6 +140,6 @@ export class FilesService {
 function sideOf(field: string, pixels: number | undefined): number {
   if (pixels === undefined) return MAX_SIDE;
   const side = sideFor(pixels);
-  if (side === undefined) throw badInput(field, `\`${field}\` takes 1 to ${String(MAX_SIDE)}.`);
+  if (side === undefined) throw badInput(field, `\`${field}\` must be from 1 to ${String(MAX_SIDE)}.`);
   return side;
 }

@@ -32,7 +32,7 @@ export class IncomingFile {
    */
   async receive<T>(work: (file: ArrivedFile) => Promise<T>): Promise<T> {
     if (this.asked)
-      throw incomplete('This file was read already: send a file that is wanted in two places twice.');
+      throw incomplete('This file was already used: to use a file in two places, send it twice.');
     this.asked = true;
     return this.receiver(work);
   }

@@ -45,18 +45,18 @@ export async function pictureOf(
   res: ServerResponse,
 ): Promise<ShownPicture | undefined> {
   if (variants === undefined)
-    throw new PictureRefusal(404, 'NOT_FOUND', 'This server makes no pictures now.');
+    throw new PictureRefusal(404, 'NOT_FOUND', 'This server does not make previews.');
   const { blob_id: blobId } = file;
   if (blobId === null) return undefined;
   if (name === POSTER) {
     const row = await variants.find(blobId, POSTER);
-    if (row === undefined)
-      throw new PictureRefusal(404, 'NOT_FOUND', 'There is no picture of this file now.');
+    if (row === undefined) throw new PictureRefusal(404, 'NOT_FOUND', 'There is no preview of this file.');
     return { ...shownOf(file, row, 'webp'), lost: () => variants.forget(row) };
   }
   const spec = parseVariantName(name);
   // Signed by a version that made others.
-  if (spec === undefined) throw new PictureRefusal(404, 'NOT_FOUND', 'Pictures of this size are not made.');
+  if (spec === undefined)
+    throw new PictureRefusal(404, 'NOT_FOUND', 'Images of this size are not available: ask for a new link.');
   let { format } = spec;
   if (format === 'auto') {
     res.setHeader('Vary', 'Accept');
@@ -68,7 +68,7 @@ export async function pictureOf(
     return row && { ...shownOf(file, row, format), lost: () => variants.forget(row) };
   } catch (error) {
     if (error instanceof UnreadableError)
-      throw new PictureRefusal(422, 'BAD_REQUEST', 'This picture cannot be decoded.');
+      throw new PictureRefusal(422, 'BAD_REQUEST', 'This image cannot be decoded.');
     if (error instanceof ParleyError)
       throw new PictureRefusal(503, error.code, error.message, error.details.retryAfter);
     throw error;

@@ -72,5 +72,5 @@ const WHOSE: Record<Counted, string> = { users: 'Your files', rooms: 'The files 
 const full = (whose: Counted, most = 0): ParleyError =>
   new ParleyError(
     'QUOTA_EXCEEDED',
-    `${WHOSE[whose]} may have ${String(most)} bytes together: delete some first.`,
+    `${WHOSE[whose]} can take up at most ${String(most)} bytes of storage together: delete some first.`,
   );

@@ -8,7 +8,7 @@ export class InfectedError extends ParleyError {
     /** The name of the signature. */
     readonly found: string,
   ) {
-    super('FILE_INFECTED', 'The scanner found something in this file: nothing of it was kept.');
+    super('FILE_INFECTED', 'The virus scanner found something in this file: it was not stored.');
   }
 }
 
@@ -45,7 +45,10 @@ function judge(verdict: string): void {
   // Its name for a file that it did not look through to the end (AlertExceedsMax). It would say so again, so nobody is told to try again.
   if (found.startsWith('Heuristics.Limits.Exceeded')) {
     counts.scans.gave_up += 1;
-    throw new ParleyError('FILE_TOO_LARGE', 'There is more in this file than the scanner looks through.');
+    throw new ParleyError(
+      'FILE_TOO_LARGE',
+      'This file is too large or too deeply nested to be scanned for viruses.',
+    );
   }
   counts.scans.infected += 1;
   throw new InfectedError(found);
@@ -53,5 +56,10 @@ function judge(verdict: string): void {
 
 function notScanned(cause: unknown): never {
   counts.scans.failed += 1;
-  throw new ParleyError('UNAVAILABLE', 'The file cannot be scanned now: try again later.', {}, { cause });
+  throw new ParleyError(
+    'UNAVAILABLE',
+    'The file cannot be scanned for viruses now: try again later.',
+    {},
+    { cause },
+  );
 }

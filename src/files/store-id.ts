@@ -93,6 +93,6 @@ const withoutFiles = (folder: string): StartError =>
 const another = (folder: string, expected: string, found: string | undefined): StartError =>
   new StartError(
     `DATA_DIR: ${folder} is not the folder of the database's files: it has ${found === undefined ? 'no store id' : `store id ${found}`}, ` +
-      `and the database expects ${expected}. Point DATA_DIR at the one that has it, the same for every process. If this one shall take ` +
-      `its place, with whatever files it holds, write ${expected} into ${join(folder, STORE_ID_FILE)}`,
+      `and the database expects ${expected}. Point DATA_DIR at the one that has it, the same for every process. To use this ` +
+      `one instead, with whatever files it holds, write ${expected} into ${join(folder, STORE_ID_FILE)}`,
   );

@@ -97,6 +97,6 @@ export class UploadLease {
 const tooMany = (atOnce: number): ParleyError =>
   new ParleyError(
     'RATE_LIMITED',
-    `You may have ${String(atOnce)} uploads under way at once: wait for one of them to end.`,
+    `You can have at most ${String(atOnce)} uploads in progress at once: wait for one of them to finish.`,
     { retryAfter: RETRY_AFTER },
   );

@@ -201,7 +201,8 @@ class Intake {
         }
       }
     }
-    if (this.size === 0) throw badInput('input.file', 'This file is empty.');
+    if (this.size === 0)
+      throw badInput('input.file', 'This file is empty: a file must have at least 1 byte.');
     if (held !== undefined) yield await this.judge(held, true);
   }
 
@@ -225,10 +226,10 @@ class Intake {
 
 /** A file has, or would have, more bytes than one may have. */
 export const tooLarge = (maxBytes: number): ParleyError =>
-  new ParleyError('FILE_TOO_LARGE', `A file may have ${String(maxBytes)} bytes at most.`);
+  new ParleyError('FILE_TOO_LARGE', `A file can have at most ${String(maxBytes)} bytes.`);
 
 const notAllowed = (mimeType: string): ParleyError =>
   new ParleyError(
     'FILE_TYPE_NOT_ALLOWED',
-    `By its content this file is ${mimeType}, which is not accepted here.`,
+    `Judged by its content, this file is ${mimeType}, which this server does not accept.`,
   );

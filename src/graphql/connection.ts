@@ -84,11 +84,14 @@ class PageInfo<Row> {
 }
 
 function pageSize({ first, last }: ConnectionArgs): { count: number; fromEnd: boolean } {
-  if (first != null && last != null) throw badInput('last', 'Give `first` or `last`, not both.');
+  if (first != null && last != null) throw badInput('last', 'Give either `first` or `last`, not both.');
   const field = last == null ? 'first' : 'last';
   const count = first ?? last ?? DEFAULT_PAGE;
   if (count < 0 || count > MAX_PAGE) {
-    throw badInput(field, `\`${field}\` takes 0 to ${String(MAX_PAGE)}: page on with the cursors.`);
+    throw badInput(
+      field,
+      `\`${field}\` must be from 0 to ${String(MAX_PAGE)}: use the cursors to get more pages.`,
+    );
   }
   return { count, fromEnd: last != null };
 }

@@ -49,7 +49,7 @@ function mapped(error: unknown, requestId: string, logger: Logger): GraphQLError
     return coded(
       outer,
       'UNAVAILABLE',
-      'Something that this needs does not answer: try again.',
+      'Something that the server needs for this is not available: try again.',
       {},
       requestId,
     );

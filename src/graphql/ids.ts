@@ -83,7 +83,7 @@ export function parseId(text: string): { type: NodeTypeName; id: string } | unde
 /** The UUID that an argument names. Throws BAD_USER_INPUT, naming `field`, for an id of another type or no id at all. */
 export function decodeId(type: NodeTypeName, text: string, field: string): string {
   const parsed = parseId(text);
-  if (parsed?.type !== type) throw badInput(field, `\`${field}\` takes the id of a ${type}.`);
+  if (parsed?.type !== type) throw badInput(field, `\`${field}\` must be the id of a ${type}.`);
   return parsed.id;
 }
 

@@ -22,7 +22,7 @@ export const limitPlugins = (): Plugin[] => [
   maxDepthPlugin({
     n: limits.depth,
     flattenFragments: true,
-    ...refuse(`The document nests deeper than ${String(limits.depth)} fields.`),
+    ...refuse(`The document is nested more than ${String(limits.depth)} fields deep.`),
   }),
   maxAliasesPlugin({
     n: limits.aliases,

@@ -35,4 +35,4 @@ export const tooComplex = (what: string): ParleyError =>
   new ParleyError('QUERY_TOO_COMPLEX', `${what} Ask for less at once: fewer fields, smaller pages.`);
 
 export const tooManyNodes = (): ParleyError =>
-  badInput('ids', `\`ids\` takes ${String(limits.nodes)} ids at most.`);
+  badInput('ids', `\`ids\` can have at most ${String(limits.nodes)} ids: send the rest in another request.`);

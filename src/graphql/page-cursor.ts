@@ -46,7 +46,7 @@ export class PageCursors {
     if (key === undefined) {
       throw new ParleyError(
         'BAD_CURSOR',
-        `\`${field}\` takes a page cursor that this list gave, with the same filter and order.`,
+        `\`${field}\` must be a page cursor from this list, with the same filter and order.`,
         { field },
       );
     }

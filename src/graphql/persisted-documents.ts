@@ -70,7 +70,7 @@ export class PersistedDocuments {
     if (this.only && !this.texts.has(text)) {
       throw new ParleyError(
         'PERSISTED_QUERY_ONLY',
-        'Only documents of a list are executed here, and this one is not on it: send it as it was registered, or have it added.',
+        'This server only executes documents on its list, and this one is not on it: send it exactly as it was registered, or have it added.',
       );
     }
   }
@@ -81,7 +81,7 @@ function hashOf({ documentId, extensions }: DocumentParams): string | undefined 
   const apollo = (extensions as { readonly persistedQuery?: unknown } | null | undefined)?.persistedQuery;
   if (documentId != null) {
     if (typeof documentId !== 'string')
-      throw new ParleyError('BAD_REQUEST', '`documentId` takes the SHA-256 of a document, in hex.');
+      throw new ParleyError('BAD_REQUEST', '`documentId` must be the SHA-256 of a document, in hex.');
     return bare(documentId);
   }
   if (apollo == null) return undefined;
@@ -89,7 +89,7 @@ function hashOf({ documentId, extensions }: DocumentParams): string | undefined 
   if (version !== 1 || typeof sha256Hash !== 'string') {
     throw new ParleyError(
       'BAD_REQUEST',
-      '`extensions.persistedQuery` takes `version: 1` and `sha256Hash`, the SHA-256 of a document in hex.',
+      '`extensions.persistedQuery` must have `version: 1` and `sha256Hash`, the SHA-256 of a document in hex.',
     );
   }
   return bare(sha256Hash);

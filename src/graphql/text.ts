@@ -5,6 +5,6 @@ import { z } from 'zod';
  * form in UTF-8.
  */
 export const text = z.string().refine((value) => !value.includes('\0') && !/\p{Surrogate}/u.test(value), {
-  message: 'Text holds neither NUL nor half of a surrogate pair.',
+  message: 'Text cannot contain NUL or an unpaired surrogate.',
   abort: true,
 });

@@ -24,7 +24,9 @@ const FORBIDDEN_STEPS = new Set(['__proto__', 'constructor', 'prototype']);
 export function readFileMap(text: string, operations: unknown, maxFiles: number): FileMap {
   const map = parseJson('map', text);
   if (!isObject(map))
-    throw new MultipartError('`map` takes a JSON object: part names, each with its list of places.');
+    throw new MultipartError(
+      '`map` must be a JSON object that lists, for each part, the places of its file.',
+    );
   const taken = new Set<string>();
   const files = new Map<string, string[][]>();
   for (const [name, paths] of Object.entries(map)) {
@@ -37,7 +39,7 @@ export function readFileMap(text: string, operations: unknown, maxFiles: number)
       if (taken.has(path)) throw new MultipartError(`\`map\`: two files go to ${quote(path)}.`);
       taken.add(path);
       if (taken.size > maxFiles)
-        throw new MultipartError(`A request takes ${String(maxFiles)} files at most.`, 413);
+        throw new MultipartError(`A request can have at most ${String(maxFiles)} files.`, 413);
     }
     const places = paths.map((path) => path.split('.'));
     for (const place of places) {

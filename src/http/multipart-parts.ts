@@ -182,7 +182,7 @@ export class PartQueue {
   private giveUp(): void {
     this.end(
       incomplete(
-        'This file was not reached, another one before it was not read: send each by a request of its own.',
+        'This file was not read, since the one before it was not needed: send each file in a request of its own.',
       ),
     );
     this.cut();
@@ -194,7 +194,7 @@ async function* read(stream: Readable): AsyncGenerator<Uint8Array, void, undefin
     // A reader that stops leaves the stream as it is: destroyed, it would hold up the parser for good.
     yield* chunksOf(stream);
   } catch (error) {
-    throw incomplete('The file broke off: send it again.', error);
+    throw incomplete('The file was cut off: send it again.', error);
   }
 }
 
@@ -204,6 +204,6 @@ const nameOf = ({ filename = '' }: PartInfo): string =>
 
 const passedOver = (): ParleyError =>
   incomplete(
-    'This file was passed over, since one that was sent after it was wanted first: send the files in the order in which ' +
+    'This file was skipped, since one that was sent after it was needed first: send the files in the order in which ' +
       'the operation uses them.',
   );

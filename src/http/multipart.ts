@@ -150,7 +150,7 @@ class Gate {
     quickenSearch(parser);
     // The library listens once, and a parser that is torn down can fail twice.
     parser.on('error', (error: unknown) =>
-      this.parts?.end(incomplete('The request broke off: send the file again.', error)),
+      this.parts?.end(incomplete('The request was cut off: send the file again.', error)),
     );
     parser.once('close', () => this.parts?.end(incomplete('The request has no part for this file.')));
     intercept<[name: string, value: string, FieldInfo]>(parser, 'field', (next) => (name, value, info) => {
@@ -171,7 +171,7 @@ class Gate {
     this.received += bytes;
     this.parts?.count(bytes);
     if (this.parts === undefined && this.received > 2 * this.options.maxFieldBytes + UNREAD_BYTES) {
-      this.refuse(new MultipartError('`operations` and `map` come first.', 413));
+      this.refuse(new MultipartError('`operations` and `map` must come before the files, and in full.', 413));
     }
   }
 
@@ -182,7 +182,7 @@ class Gate {
       if (name === 'operations') {
         this.operations = parseJson(name, value);
         if (!isObject(this.operations) && !Array.isArray(this.operations)) {
-          throw new MultipartError('`operations` takes a JSON object with `query` and `variables`.');
+          throw new MultipartError('`operations` must be a JSON object with `query` and `variables`.');
         }
       } else if (name === 'map' && this.operations !== undefined) {
         const { maxFiles, maxFileBytes } = this.options;
@@ -215,5 +215,5 @@ function asMultipartError(error: unknown): MultipartError {
   if (error instanceof MultipartError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const tooLarge = error instanceof Error && 'status' in error && error.status === 413;
-  return new MultipartError(`No multipart request: ${message}`, tooLarge ? 413 : 400);
+  return new MultipartError(`Not a valid multipart request: ${message}`, tooLarge ? 413 : 400);
 }

@@ -22,7 +22,7 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
         const type = request.headers.get('content-type') ?? '';
         if (type.startsWith('multipart/form-data')) return;
         if (!JSON_TYPES.test(type)) {
-          throw refusal(415, '`Content-Type` takes application/json, or multipart/form-data for uploads.');
+          throw refusal(415, '`Content-Type` must be application/json, or multipart/form-data for uploads.');
         }
         const { req } = serverContext as unknown as NodeContext;
         setRequestParser(() => jsonParams(req, limit));
@@ -91,7 +91,7 @@ function readBody(req: IncomingMessage, limit: number): Promise<string> {
       // The rest of a body that is too large is not awaited, but the request stays, so that it can be answered.
       req.pause().removeAllListeners('data');
       const most = String(limit);
-      reject(refusal(413, `A JSON body has ${most} bytes at most: send files as multipart/form-data.`));
+      reject(refusal(413, `A JSON body can have at most ${most} bytes: send files as multipart/form-data.`));
     });
     req.once('end', () => {
       const [only] = chunks;
@@ -99,7 +99,7 @@ function readBody(req: IncomingMessage, limit: number): Promise<string> {
     });
     // Whoever went in the middle of it, or was too slow: nothing is wrong here.
     const early = (): void => {
-      if (!req.readableEnded) reject(refusal(400, 'The body ends too early.'));
+      if (!req.readableEnded) reject(refusal(400, 'The body was cut off: send the request again.'));
     };
     req.once('error', early);
     req.once('close', early);
@@ -111,7 +111,7 @@ function parseBody(text: string): GraphQLParams {
   if (params === null || typeof params !== 'object' || Array.isArray(params)) {
     throw refusal(
       400,
-      'The body takes one JSON object with `query` or `documentId`, and perhaps `variables` and `operationName`.',
+      'The body must be one JSON object with `query` or `documentId`, and optionally `variables` and `operationName`.',
     );
   }
   return params;

@@ -106,13 +106,13 @@ function refusalOf({ headers }: IncomingMessage, method: string): Response | und
     const answer = refused(
       405,
       'BAD_REQUEST',
-      'Uploads are made by the mutation createUpload, and sent here by PATCH.',
+      'Create uploads with the mutation createUpload, and send their bytes here with PATCH.',
     );
     answer.headers.set('Allow', METHODS.join(', '));
     return answer;
   }
   if (method !== 'OPTIONS' && headers['tus-resumable'] !== VERSION) {
-    const answer = refused(412, 'BAD_REQUEST', `Tus-Resumable takes ${VERSION}.`);
+    const answer = refused(412, 'BAD_REQUEST', `Tus-Resumable must be ${VERSION}.`);
     answer.headers.set('Tus-Version', VERSION);
     return answer;
   }
@@ -131,7 +131,7 @@ async function byTus(
     return refused(
       400,
       'BAD_REQUEST',
-      `Upload-Checksum takes one of ${CHECKSUM_ALGORITHMS.join(', ')}, and Base64.`,
+      `Upload-Checksum must be one of ${CHECKSUM_ALGORITHMS.join(', ')}, a space, and the checksum in Base64.`,
     );
   const gone = new AbortController();
   res.once('close', () => gone.abort());
@@ -183,7 +183,7 @@ function admit(tokens: UploadTokens, header: string | null, id: string): void {
       said(
         401,
         'UNAUTHENTICATED',
-        'Send the token of the upload as `Authorization: Bearer …`; a fresh one comes with the upload.',
+        'Send the token of this upload as `Authorization: Bearer …`: the query `upload` returns a fresh one.',
       ),
     );
   }
@@ -263,12 +263,12 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 function saidOf(logger: Logger, error: unknown): Said {
   if (error instanceof LockTimeoutError) return said(423, error.code, error.message);
   if (error instanceof ParleyError) return said(STATUS[error.code] ?? 400, error.code, error.message);
-  if (isOutage(error)) return said(503, 'UNAVAILABLE', 'This cannot be stored now: try again later.');
+  if (isOutage(error)) return said(503, 'UNAVAILABLE', 'The server cannot store this now: try again later.');
   if (isSaid(error)) return error;
   if (error instanceof Error && error.name === 'AbortError')
-    return said(400, 'UPLOAD_INCOMPLETE', 'The request broke off.');
+    return said(400, 'UPLOAD_INCOMPLETE', 'The request was cut off.');
   logger.error({ err: error }, 'a resumable upload failed');
-  return said(500, 'INTERNAL_SERVER_ERROR', 'This is a defect of the server.');
+  return said(500, 'INTERNAL_SERVER_ERROR', 'Something went wrong on the server.');
 }
 
 const isSaid = (error: unknown): error is Said =>

@@ -47,7 +47,7 @@ export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupM
 const tooManySelections = (): ParleyError =>
   new ParleyError(
     'RATE_LIMITED',
-    `You follow this room with ${limits.roomSelections} different selections already: end one, or select the same.`,
+    `You already follow this room with ${limits.roomSelections} different selections: end one of them, or use one of their selections.`,
     { retryAfter: 1 },
   );
 

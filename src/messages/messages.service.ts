@@ -30,7 +30,7 @@ export class MessagesService {
    */
   async post(actorId: string, input: NewMessage): Promise<Posted> {
     if (input.body.trim() === '' && input.fileIds.length === 0)
-      throw badInput('input.body', 'A message has a body, or files.');
+      throw badInput('input.body', 'A message must have a body or files.');
     return this.posting.post({ actorId, input });
   }
 
@@ -42,12 +42,14 @@ export class MessagesService {
   /** Changes the body of one's own message. The same body again writes nothing. */
   async edit(actorId: string, messageId: string, body: string): Promise<MessageWritten> {
     return this.change(actorId, messageId, async (write, message) => {
-      if (!policy.canEdit(message, actorId, write.role)) throw forbidden('Authors edit their own messages.');
-      if (message.deleted_at !== null) throw badInput('input.messageId', 'This message was deleted.');
+      if (!policy.canEdit(message, actorId, write.role))
+        throw forbidden('You can only edit your own messages.');
+      if (message.deleted_at !== null)
+        throw badInput('input.messageId', 'This message was deleted, so it cannot be edited.');
       if (message.body === body) return unchanged(write, messageId);
       if (body.trim() === '') {
         const [fileIds] = await queries.fileIdsOfMessages(write.trx, [messageId]);
-        if (fileIds?.length === 0) throw badInput('input.body', 'A message has a body, or files.');
+        if (fileIds?.length === 0) throw badInput('input.body', 'A message must have a body or files.');
       }
       const place = await write.take();
       await queries.updateBody(write.trx, messageId, body, place.at);
@@ -64,7 +66,7 @@ export class MessagesService {
   async delete(actorId: string, messageId: string): Promise<MessageWritten> {
     return this.change(actorId, messageId, async (write, message) => {
       if (!policy.canDelete(message, actorId, write.role)) {
-        throw forbidden('Authors delete their own messages, owners and moderators any.');
+        throw forbidden('You can only delete your own messages; owners and moderators can delete any.');
       }
       if (message.deleted_at !== null) return unchanged(write, messageId);
       const place = await write.take();

@@ -55,7 +55,7 @@ export function decide(posts: readonly Post[], facts: Facts): Decisions {
     try {
       const role = facts.found?.roles.get(actorId);
       if (facts.found === undefined || !canSee(facts.found.room, role)) throw notFound('The room');
-      if (!canWrite(role)) throw forbidden('Only members post: join the room first.');
+      if (!canWrite(role)) throw forbidden('Only members can post: join the room first.');
       const inputHash = key === null ? '' : hashOf({ roomId, body, replyToId, fileIds });
       const earlier = key === null ? undefined : first.get(userKey({ userId: actorId, key }));
       if (earlier !== undefined) return outcomeOf(earlier, inputHash) as MessageWritten;

@@ -44,8 +44,8 @@ export async function watchRoom(
   options: WatchOptions,
 ): Promise<RoomWatch> {
   const { after, last } = options;
-  if (after != null && last != null) throw badInput('last', 'Give `after` or `last`, not both.');
-  if (last != null && (last < 1 || last > 100)) throw badInput('last', '`last` takes 1 to 100.');
+  if (after != null && last != null) throw badInput('last', 'Give either `after` or `last`, not both.');
+  if (last != null && (last < 1 || last > 100)) throw badInput('last', '`last` must be from 1 to 100.');
 
   // Arm.
   const subscription = feeds.subscribe(roomId, userId);
@@ -57,7 +57,7 @@ export async function watchRoom(
     const [room] = await roomsByIds(db, [roomId]);
     if (room === undefined || !canSee(room, membership?.role)) throw notFound('The room');
     if (membership === undefined || !canRead(membership.role))
-      throw forbidden('Only members follow a room: join it first.');
+      throw forbidden('Only members can follow a room: join it first.');
     const head: LogHead = { seq: room.last_seq, tag: room.last_tag };
 
     // Read.

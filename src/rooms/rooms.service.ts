@@ -78,9 +78,9 @@ export class RoomsService {
    */
   async join(actorId: string, roomId: string): Promise<MemberKept> {
     return this.write(actorId, roomId, async (write) => {
-      if (write.role !== undefined) throw conflict('input.roomId', 'You are a member of this room already.');
+      if (write.role !== undefined) throw conflict('input.roomId', 'You are already a member of this room.');
       if (await queries.wasRemoved(write.trx, roomId, actorId)) {
-        throw forbidden('You were removed from this room: an owner or moderator can add you again.');
+        throw forbidden('You were removed from this room: ask an owner or moderator to add you again.');
       }
       return addTo(write, actorId, actorId, write.room.member_count === 0 ? 'OWNER' : 'MEMBER');
     });
@@ -89,7 +89,7 @@ export class RoomsService {
   /** Throws CONFLICT for the last owner while others stay. */
   async leave(actorId: string, roomId: string): Promise<MemberWritten> {
     return this.write(actorId, roomId, async (write) => {
-      if (write.role === undefined) throw forbidden('You are no member of this room.');
+      if (write.role === undefined) throw forbidden('You are not a member of this room.');
       if (write.room.member_count > 1) await keepAnOwner(write.trx, roomId, write.role, 'input.roomId');
       return dropFrom(write, actorId, actorId);
     });
@@ -99,10 +99,12 @@ export class RoomsService {
   async addMember(actorId: string, roomId: string, userId: string, role: RoomRole): Promise<MemberKept> {
     return this.write(actorId, roomId, async (write) => {
       if (!policy.canAdd(write.role, role))
-        throw forbidden('Owners add members of any role, moderators plain members.');
+        throw forbidden(
+          'Only owners can add members with any role, and moderators can add plain members: ask one of them.',
+        );
       if (!(await queries.userExists(write.trx, userId))) throw notFound('The user');
       if ((await queries.membershipOf(write.trx, roomId, userId)) !== undefined) {
-        throw conflict('input.userId', 'They are a member of this room already.');
+        throw conflict('input.userId', 'This user is already a member of this room.');
       }
       await queries.forgetRemoval(write.trx, roomId, userId);
       return addTo(write, actorId, userId, role);
@@ -112,7 +114,7 @@ export class RoomsService {
   /** Throws FORBIDDEN for all but owners, NOT_FOUND for one who is no member, CONFLICT for the last owner. */
   async changeRole(actorId: string, roomId: string, userId: string, role: RoomRole): Promise<MemberKept> {
     return this.write(actorId, roomId, async (write) => {
-      if (!policy.canChangeRoles(write.role)) throw forbidden('Owners change roles.');
+      if (!policy.canChangeRoles(write.role)) throw forbidden('Only owners can change roles.');
       const theirs = await queries.membershipOf(write.trx, roomId, userId);
       if (theirs === undefined) throw notFound('The member');
       if (theirs.role === role) {
@@ -136,12 +138,12 @@ export class RoomsService {
   /** Removes another member, who may not rejoin by themselves. Throws FORBIDDEN, NOT_FOUND, BAD_USER_INPUT for oneself. */
   async removeMember(actorId: string, roomId: string, userId: string): Promise<MemberWritten> {
     return this.write(actorId, roomId, async (write) => {
-      if (!policy.canModerate(write.role)) throw forbidden('Owners and moderators remove members.');
-      if (userId === actorId) throw badInput('input.userId', 'Use leaveRoom to leave a room yourself.');
+      if (!policy.canModerate(write.role)) throw forbidden('Only owners and moderators can remove members.');
+      if (userId === actorId) throw badInput('input.userId', 'You cannot remove yourself: use leaveRoom.');
       const theirs = await queries.membershipOf(write.trx, roomId, userId);
       if (theirs === undefined) throw notFound('The member');
       if (!policy.canRemove(write.role, theirs.role))
-        throw forbidden('Moderators remove plain members only.');
+        throw forbidden('Moderators can only remove plain members: ask an owner.');
       await queries.recordRemoval(write.trx, roomId, userId);
       return dropFrom(write, actorId, userId);
     });
@@ -153,7 +155,7 @@ export class RoomsService {
    */
   async delete(actorId: string, roomId: string): Promise<string> {
     await this.write(actorId, roomId, async (write) => {
-      if (!policy.canDeleteRoom(write.role)) throw forbidden('Owners delete a room.');
+      if (!policy.canDeleteRoom(write.role)) throw forbidden('Only owners can delete a room.');
       const place = await write.take();
       await markRoomDeleted(write.trx, roomId, place.at);
       await addJob(write.trx, REMOVE_ROOM, roomId);
@@ -234,6 +236,6 @@ async function dropFrom(write: RoomWrite, actorId: string, userId: string): Prom
 
 async function keepAnOwner(trx: Trx, roomId: string, role: RoomRole, field: string): Promise<void> {
   if (role === 'OWNER' && (await queries.countOwners(trx, roomId)) === 1) {
-    throw conflict(field, 'A room keeps an owner: make another member an owner first.');
+    throw conflict(field, 'A room must keep an owner: make another member an owner first.');
   }
 }

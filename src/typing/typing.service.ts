@@ -62,7 +62,7 @@ export class TypingService {
     if (membership !== undefined && canRead(membership.role)) return membership;
     const [room] = await roomsByIds(this.deps.db, [roomId]);
     if (room === undefined || !canSee(room, undefined)) throw notFound('The room');
-    throw forbidden('Only members do this: join the room first.');
+    throw forbidden('Only members can see or tell who is typing: join the room first.');
   }
 
   private forget(key: string): void {

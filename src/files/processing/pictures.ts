@@ -66,7 +66,9 @@ export class Pictures {
    */
   async inTurn<T>(work: (make: MakeVariant) => Promise<T>): Promise<T> {
     if (this.waiting.length >= MAX_WAITING) {
-      throw new ParleyError('UNAVAILABLE', 'Too many pictures are being made: try again.', { retryAfter: 2 });
+      throw new ParleyError('UNAVAILABLE', 'Too many images are being resized: try again.', {
+        retryAfter: 2,
+      });
     }
     return this.turn(() =>
       work(async (source, target, spec) => {

@@ -87,7 +87,7 @@ async function finish(deps: UploadJobDeps, upload: FoundUpload, signal: AbortSig
 /** What the client is told; undefined for what is worth another try. */
 function refusalOf(error: unknown): ParleyError | undefined {
   if (error instanceof MissingBytesError)
-    return incomplete('Not all bytes are there as they were announced: send the file again.', error);
+    return incomplete('The bytes in storage are not those that were announced: send the file again.', error);
   // Too many at once, or a part of the server away: both pass.
   const passes = error instanceof ParleyError && ['UNAVAILABLE', 'RATE_LIMITED'].includes(error.code);
   return error instanceof ParleyError && !passes ? error : undefined;

@@ -124,6 +124,6 @@ export class UploadLocks {
 /** Another request has the lock, and did not let go in time. */
 export class LockTimeoutError extends ParleyError {
   constructor() {
-    super('UNAVAILABLE', 'Another request for this upload has not ended: try again later.');
+    super('UNAVAILABLE', 'Another request for this upload is still in progress: try again later.');
   }
 }

@@ -83,7 +83,7 @@ export class UploadSessions {
   ): Promise<queries.FoundUpload> {
     const { db, limits, quotas, uploads } = this.deps;
     const { roomId, size, mimeType, idempotencyKey } = announced;
-    if (size <= 0) throw badInput('input.size', 'A file has at least 1 byte.');
+    if (size <= 0) throw badInput('input.size', 'A file must have at least 1 byte.');
     if (size > limits.maxBytes) throw tooLarge(limits.maxBytes);
     await uploads.mayUpload(actorId, roomId);
     const name = safeName(announced.name);
@@ -128,9 +128,9 @@ export class UploadSessions {
     const wanted =
       numbers ?? Array.from({ length: Math.min(plan.count, MAX_SIGNED) }, (_, index) => index + 1);
     if (wanted.length > MAX_SIGNED)
-      throw badInput('numbers', `\`numbers\` takes ${String(MAX_SIGNED)} parts at most.`);
+      throw badInput('numbers', `\`numbers\` can name at most ${String(MAX_SIGNED)} parts.`);
     if (wanted.some((number) => number < 1 || number > plan.count))
-      throw badInput('numbers', `This upload has the parts 1 to ${String(plan.count)}.`);
+      throw badInput('numbers', `Part numbers of this upload must be from 1 to ${String(plan.count)}.`);
     const expiresAt = new Date(Date.now() + SIGNED_SECONDS * 1000);
     return Promise.all(
       wanted.map(async (number) => {
@@ -158,7 +158,7 @@ export class UploadSessions {
     const numbers = new Set(parts.map(({ number }) => number));
     const isWhole = numbers.size === plan.count && parts.length === plan.count;
     if (!isWhole || parts.some(({ number }) => number < 1 || number > plan.count))
-      throw badInput('input.parts', `Name each of the parts 1 to ${String(plan.count)} once.`);
+      throw badInput('input.parts', `Name each of the parts 1 to ${String(plan.count)} exactly once.`);
     const rows = parts.map(({ number, etag }) => ({
       number,
       etag,
@@ -185,7 +185,10 @@ export class UploadSessions {
     const { db, sweeper } = this.deps;
     if ((await this.find(actorId, id)) === undefined) throw notFound('The upload');
     if (!(await this.locked(id, (lock) => queries.cancelUpload(db, lock)))) {
-      throw conflict('input.uploadId', 'This upload is over, or complete: a file is deleted by deleteFile.');
+      throw conflict(
+        'input.uploadId',
+        'This upload is complete or has ended, so it cannot be cancelled: to delete its file, use deleteFile.',
+      );
     }
     sweeper.sweepSoon();
   }
@@ -213,8 +216,8 @@ export class UploadSessions {
 const tooMany = (): ParleyError =>
   new ParleyError(
     'QUOTA_EXCEEDED',
-    `You have ${String(MAX_OPEN)} uploads that are not over: finish or cancel some.`,
+    `You have ${String(MAX_OPEN)} unfinished uploads: finish or cancel some first.`,
   );
 
 const noBucket = (): ParleyError =>
-  new ParleyError('BAD_REQUEST', 'Files lie in no bucket here: send this one by createUpload.');
+  new ParleyError('BAD_REQUEST', 'This server does not store files in a bucket: use createUpload.');

@@ -145,5 +145,5 @@ const CHECKSUM_MISMATCH = { status_code: 460, body: 'Checksum Mismatch\n' };
 const interrupted = (): ParleyError =>
   new ParleyError(
     'UPLOAD_INCOMPLETE',
-    'Another request went on with this upload, or it is over: ask for its offset.',
+    'Another request has continued this upload, or it has ended: ask for its offset.',
   );

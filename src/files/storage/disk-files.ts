@@ -64,7 +64,7 @@ export function noRoomFor(error: unknown): never {
   if (!['ENOSPC', 'EDQUOT', 'EFBIG'].includes(String(codeOf(error)))) throw error;
   throw new ParleyError(
     'UNAVAILABLE',
-    'The server has no room for this file now: try again later.',
+    'The server does not have enough storage space for this file now: try again later.',
     {},
     { cause: error },
   );

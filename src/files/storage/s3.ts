@@ -250,7 +250,7 @@ function explained(error: unknown): unknown {
     return error;
   return new ParleyError(
     'UNAVAILABLE',
-    'The store of files does not take this now: try again later.',
+    'The file storage does not accept this now: try again later.',
     {},
     { cause: error },
   );

@@ -23,6 +23,8 @@ export const limits = {
   frameBytes: 256 * 1024,
   /** Operations under way on one socket. */
   socketOperations: 100,
+  /** Messages of one socket that wait for their id, whose operation before is still ending; one more closes it with 1013. */
+  socketWaiting: 100,
   /** Different selections with which one user follows one room over one process. */
   roomSelections: 50,
   /** Characters of documents that one process keeps to know them by their hashes again, beside those of the list. */

@@ -5,7 +5,7 @@
 export const CLOSE = {
   /** The server restarts: connect again after a random pause, and resume. */
   RESTART: { code: 1012, reason: 'Service restart' },
-  /** Too many connections, a reader that fell silent, or a database that is away: back off, then connect again. */
+  /** Too many connections or waiting messages, a reader that fell silent, or a database that is away: back off, then connect again. */
   TRY_LATER: { code: 1013, reason: 'Try again later' },
   /** The token was refused, has run out, or its sign-in was ended: connect again with a fresh one. */
   FORBIDDEN: { code: 4403, reason: 'Forbidden' },

@@ -11,6 +11,7 @@ import type { Viewer } from '../viewer.js';
 import { CLOSE, type Close } from './close-codes.js';
 import type { Beating, Heartbeats } from './heartbeats.js';
 import { Lane } from './lane.js';
+import { OperationIds, type OperationCore, type OperationMessage } from './operation-ids.js';
 import { SocketOperation } from './operation.js';
 import type { SocketLog } from './socket-log.js';
 
@@ -35,13 +36,6 @@ export interface SocketOrigin {
   readonly token: string | undefined;
 }
 
-interface Operation {
-  /** Completed from either side; its loop may still be settling. */
-  completed: boolean;
-  /** Messages for the same id that must wait until the loop has settled. */
-  waiting: string[] | undefined;
-}
-
 export interface SocketParts {
   readonly ws: WebSocket;
   readonly connection: Socket;
@@ -55,13 +49,13 @@ export interface SocketParts {
  * One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. There may be tens of
  * thousands in a process, so what each keeps is counted: no timer of its own, no closure where a method does.
  */
-export class LiveSocket implements LiveConnection, ProtocolSocket, Beating {
+export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore, Beating {
   viewer: Viewer | undefined;
   readonly origin: SocketOrigin;
   readonly log: SocketLog;
   /** ConnectionInit must be here by then; later, when the viewer's token runs out. */
   dueAt = Date.now() + limits.connectionInitMs;
-  private readonly operations = new Map<string, Operation>();
+  private readonly ids = new OperationIds(this);
   private readonly place: number;
   private answered = true;
   /** Undefined until something had to wait for once. */
@@ -161,47 +155,33 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, Beating {
     this.ws.close(code, reason);
   }
 
-  /**
-   * An id may be used again as soon as its operation is completed, while graphql-ws's loop for it may still be settling and would
-   * then complete the new one. So messages for such an id wait for the old loop.
-   */
   private take(text: string): void {
-    // Once it is being closed nothing more is done for it, whether the client knows yet or not.
-    if (this.ws.readyState !== this.ws.OPEN) return;
+    if (!this.isOpen) return;
     this.holdBack();
     const message = parsed(text);
-    const { type, id } = envelope(message);
-    if (FROM_SERVER.has(type)) {
+    const envelope = envelopeOf(message);
+    if (FROM_SERVER.has(envelope.type)) {
       this.end(CLOSE.BAD_MESSAGE);
-      return;
+    } else if (isOfOperation(envelope)) {
+      if (!this.ids.take(envelope)) this.end(CLOSE.TRY_LATER);
+    } else {
+      // What is no JSON the core refuses itself.
+      this.handOn(message ?? text).catch((err: unknown) => this.failed(err));
     }
-    const operation = id === undefined ? undefined : this.operations.get(id);
-    if (operation?.completed === true) {
-      (operation.waiting ??= []).push(text);
-      return;
-    }
-    if (type === 'complete' && operation !== undefined) operation.completed = true;
-    if (type !== 'subscribe' || id === undefined || operation !== undefined) {
-      this.handOn(message, text).catch((err: unknown) => this.failed(err));
-      return;
-    }
-    const begun: Operation = { completed: false, waiting: undefined };
-    this.operations.set(id, begun);
-    const ended = (err?: unknown): void => {
-      if (err !== undefined) this.failed(err);
-      this.operations.delete(id);
-      for (const message of begun.waiting ?? []) this.take(message);
-    };
-    this.handOn(message, text).then(ended, ended);
   }
 
-  /** Parsed already: the core keeps what it is given for as long as an operation lasts. What is no JSON it refuses itself. */
-  private handOn(message: unknown, text: string): Promise<void> {
-    return this.receive(message === undefined ? text : (message as string));
+  /** Once it is being closed nothing more is done for it, whether the client knows yet or not. */
+  private get isOpen(): boolean {
+    return this.ws.readyState === this.ws.OPEN;
   }
 
-  private failed(err: unknown): void {
-    if (this.ws.readyState !== this.ws.OPEN) return;
+  /** Gives the core a message, parsed already: it keeps what it is given for as long as an operation lasts. */
+  handOn(message: unknown): Promise<void> {
+    return this.isOpen ? this.receive(message as string) : Promise.resolve();
+  }
+
+  failed(err: unknown): void {
+    if (!this.isOpen) return;
     this.logger.error({ err }, 'a socket message failed');
     this.end(isOutage(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
   }
@@ -211,11 +191,9 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, Beating {
    * take no more is not the operation's failure: it waits for the close, which ends the operation.
    */
   send(text: string): Promise<void> {
-    const { type, id } = envelope(parsed(text));
-    if (id !== undefined && (type === 'complete' || type === 'error')) {
-      const operation = this.operations.get(id);
-      if (operation !== undefined) operation.completed = true;
-    }
+    const envelope = envelopeOf(parsed(text));
+    const { type } = envelope;
+    if ((type === 'complete' || type === 'error') && isOfOperation(envelope)) this.ids.completed(envelope.id);
     return new Promise((resolve) => {
       this.lane.send(text, (err) => resolve(err == null ? undefined : this.goneBy()));
     });
@@ -289,8 +267,12 @@ function parsed(text: string): unknown {
 }
 
 /** The type and id of a message, as far as it has them; what is no message at all is left to the core to refuse. */
-function envelope(message: unknown): { type?: unknown; id?: string } {
-  if (message === null || typeof message !== 'object') return {};
-  const { type, id } = message as { type?: unknown; id?: unknown };
-  return typeof id === 'string' ? { type, id } : { type };
+interface Envelope {
+  readonly type?: unknown;
+  readonly id?: unknown;
 }
+
+const envelopeOf = (message: unknown): Envelope =>
+  message !== null && typeof message === 'object' ? message : {};
+
+const isOfOperation = (envelope: Envelope): envelope is OperationMessage => typeof envelope.id === 'string';

@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
 import { limits } from '../../src/graphql/limits.js';
 import { startParley } from '../support/app.js';
-import { signUp, type Client } from '../support/client.js';
-import { eventually } from '../support/deadline.js';
+import { Client, signUp } from '../support/client.js';
+import { eventually, within } from '../support/deadline.js';
 import { live, subscribe } from '../support/live.js';
 
 const POST =
@@ -16,6 +16,7 @@ const POST =
 interface Message {
   readonly type: string;
   readonly id?: string;
+  readonly payload?: unknown;
 }
 
 describe('A socket', () => {
@@ -47,6 +48,10 @@ describe('A socket', () => {
   }
   const ask = (id: string, query: string, variables = {}): string =>
     JSON.stringify({ type: 'subscribe', id, payload: { query, variables } });
+  const complete = (id: string): string => JSON.stringify({ type: 'complete', id });
+  /** Uses an id and gives it up so many times, without a wait. */
+  const piled = (times: number, id: string): string[] =>
+    Array.from({ length: times }, () => [ask(id, '{ __typename }'), complete(id)]).flat();
 
   test('that was closed has nothing more done for it, though its client does not answer the close', async () => {
     const user = await signUp(app.url);
@@ -115,6 +120,50 @@ describe('A socket', () => {
     expect((await bodiesIn(roomId)).slice(10)).toEqual(['fence', 'unheard']);
     expect(messages.filter(({ type }) => type === 'next')).toHaveLength(13);
     ws.terminate();
+  });
+
+  test('is answered each time, in order, by an id that it uses fifty times in a row', async () => {
+    const { ws, messages } = await open();
+    const answers = Array.from({ length: 50 }, (_, n) => [
+      { type: 'next', id: '1', payload: { data: { [`n${n}`]: 'Query' } } },
+      { type: 'complete', id: '1' },
+    ]).flat();
+    let used = 0;
+    const use = (): void => ws.send(ask('1', `{ n${used++}: __typename }`));
+    // At once after the end, when the server may not be done with the one before.
+    ws.on('message', () => {
+      if (messages.at(-1)?.type === 'complete' && used < 50) use();
+    });
+    use();
+    await eventually(5000, 'all answers', () => messages.length > answers.length);
+    expect(messages.slice(1)).toEqual(answers);
+    ws.terminate();
+  });
+
+  test('has each of its messages looked at once, however many wait for an id to be free', async () => {
+    const { ws, messages } = await open();
+    const pile = piled(45, 'again');
+    const parse = vi.spyOn(JSON, 'parse');
+    for (const text of pile) ws.send(text);
+    ws.send(ask('again', '{ last: __typename }'));
+    await eventually(5000, 'the last answer', () =>
+      messages.some(({ payload }) => JSON.stringify(payload) === '{"data":{"last":"Query"}}'),
+    );
+    expect(parse.mock.calls.filter(([text]) => pile.includes(text))).toHaveLength(pile.length);
+    ws.terminate();
+  });
+
+  test('that piles up messages for one id is told to come back later, while others are answered', async () => {
+    const flood = await open(new Client(app.url));
+    const other = await open();
+    const closed = once(flood.ws, 'close') as Promise<[number]>;
+    for (const text of piled(5000, '1')) flood.ws.send(text);
+    other.ws.send(ask('1', '{ __typename }'));
+    await eventually(5000, 'an answer to the other', () => other.messages.length === 3);
+    const [code] = await within(5000, 'the close', closed);
+    expect(code).toBe(1013);
+    expect(other.messages[1]).toMatchObject({ payload: { data: { __typename: 'Query' } } });
+    other.ws.terminate();
   });
 
   test('follows a room with so many selections at once, and with as many again when some have ended', async () => {

@@ -21,7 +21,7 @@ export const limits = {
   filesPerRequest: 50,
   /** Bytes of one WebSocket message from a client; a larger one closes the socket with 1009. */
   frameBytes: 256 * 1024,
-  /** Operations under way on one socket. */
+  /** Operations under way on one socket, completed ones until their work is done. */
   socketOperations: 100,
   /** Messages of one socket that wait for their id, whose operation before is still ending; one more closes it with 1013. */
   socketWaiting: 100,

@@ -92,6 +92,18 @@ describe('The ids of a socket', () => {
     expect(core.heard.slice(6)).toEqual(['ping a']);
   });
 
+  test('tell how many operations are under way, those that are completed until they have settled', async () => {
+    take(subscribe('a'), complete('a'), subscribe('a'), subscribe('b'));
+    ids.completed('b');
+    expect(ids.underWay).toBe(2);
+    await core.settle();
+    expect(ids.underWay).toBe(2);
+    await core.settle();
+    expect(ids.underWay).toBe(1);
+    await core.settle();
+    expect(ids.underWay).toBe(0);
+  });
+
   test('let so many messages wait, those of all ids together, and make room as they are handed on', async () => {
     take(subscribe('a'), complete('a'), subscribe('b'), complete('b'));
     const half = Array.from({ length: limits.socketWaiting / 2 }, () => complete('a'));

@@ -32,6 +32,11 @@ export class OperationIds {
 
   constructor(private readonly core: OperationCore) {}
 
+  /** Operations that have begun and not settled, whether they are completed or not. */
+  get underWay(): number {
+    return this.operations.size;
+  }
+
   /** Hands a message on, now or when its id is free. False when too many wait: it is dropped, and the socket has to end. */
   take(message: OperationMessage): boolean {
     const operation = this.operations.get(message.id);

@@ -107,6 +107,11 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     });
   }
 
+  /** Operations that work is done for, one that is just beginning among them. */
+  get underWay(): number {
+    return this.ids.underWay;
+  }
+
   get protocol(): string {
     return this.ws.protocol;
   }

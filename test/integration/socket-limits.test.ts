@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
+import { AccountsService } from '../../src/accounts/accounts.service.js';
 import type { App } from '../../src/app.js';
 import { limits } from '../../src/graphql/limits.js';
+import { counts } from '../../src/observability/counts.js';
 import { startParley } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually, within } from '../support/deadline.js';
@@ -164,6 +166,48 @@ describe('A socket', () => {
     expect(code).toBe(1013);
     expect(other.messages[1]).toMatchObject({ payload: { data: { __typename: 'Query' } } });
     other.ws.terminate();
+  });
+
+  test('has so many operations under way at once, those that it completed among them', async () => {
+    let answer = (): void => undefined;
+    const answered = new Promise<undefined>((resolve) => (answer = () => resolve(undefined)));
+    const executed = vi.spyOn(AccountsService.prototype, 'userByHandle').mockReturnValue(answered);
+    const refused = counts.errors.RATE_LIMITED;
+    const { ws, messages } = await open();
+    for (let n = 0; n < 300; n++) {
+      ws.send(ask(`${n}`, '{ userByHandle(handle: "nobody") { id } }'));
+      ws.send(complete(`${n}`));
+    }
+    // Of what it completed the client may be told nothing more.
+    ws.send(ask('not completed', '{ __typename }'));
+    const last = await eventually(5000, 'word of the last', () =>
+      messages.find(({ id }) => id === 'not completed'),
+    );
+    expect(last).toMatchObject({ type: 'error', payload: [{ extensions: { code: 'RATE_LIMITED' } }] });
+    expect(executed).toHaveBeenCalledTimes(limits.socketOperations);
+    expect(counts.errors.RATE_LIMITED - refused).toBe(301 - limits.socketOperations);
+    answer();
+    await eventually(5000, 'room for another', async () => {
+      const before = messages.length;
+      ws.send(ask('later', '{ __typename }'));
+      await eventually(2000, 'word of it', () => messages.length > before);
+      return messages[before]?.type === 'next';
+    });
+    ws.terminate();
+  });
+
+  test('with all operations that it may have takes another in the same breath in which one is completed', async () => {
+    const roomId = await ada.createRoom();
+    const follow = (id: string): string =>
+      ask(id, 'subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename } }', { roomId });
+    const { ws, messages } = await open();
+    for (let n = 0; n < limits.socketOperations; n++) ws.send(follow(`${n}`));
+    await eventually(5000, 'all to follow', () => messages.length > limits.socketOperations);
+    // What is sent behind a first message goes in one piece.
+    for (const text of ['{"type":"pong"}', complete('0'), follow('another')]) ws.send(text);
+    await eventually(5000, 'word of it', () => messages.some(({ id }) => id === 'another'));
+    expect(messages.filter(({ type }) => type === 'error')).toEqual([]);
+    ws.terminate();
   });
 
   test('follows a room with so many selections at once, and with as many again when some have ended', async () => {

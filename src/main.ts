@@ -6,8 +6,7 @@ import { obeySignals } from './cluster/signals.js';
 import { runWorker } from './cluster/worker.js';
 import type { Config } from './config/config.js';
 import { loadConfig } from './config/env.js';
-import { isOutage } from './db/outage.js';
-import { StartError } from './errors.js';
+import { explain } from './db/explain.js';
 import { createLogger } from './observability/logger.js';
 
 /**
@@ -43,16 +42,3 @@ main().catch((error: unknown) => {
   process.stderr.write(`parley: ${explain(error)}\n`);
   process.exit(1);
 });
-
-function explain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof StartError) return error.message;
-  const code = 'code' in error ? String(error.code) : '';
-  // What was attempted, then why it failed; a stack only where nobody gave a reason.
-  if (error.cause !== undefined) return `${error.message}: ${explain(error.cause)}`;
-  if (code === 'EADDRINUSE')
-    return `${error.message}: another program listens there; set PORT to another port`;
-  if (isOutage(error)) return `cannot reach what it needs: ${error.message || code}`;
-  if (/^[0-9A-Z]{5}$/.test(code)) return error.message;
-  return error.stack ?? error.message;
-}

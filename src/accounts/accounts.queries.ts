@@ -51,13 +51,10 @@ export async function insertUser(
     .executeTakeFirst();
 }
 
-export async function takenBy(
-  db: Database | Trx,
-  email: string,
-  handle: string,
-): Promise<'email' | 'handle'> {
+/** Which of the two an account that could not be made has in common with another one. */
+export async function takenBy(db: Database | Trx, email: string): Promise<'email' | 'handle'> {
   const row = await db.selectFrom('users').select('id').where('email', '=', email).executeTakeFirst();
-  return row === undefined && handle !== '' ? 'handle' : 'email';
+  return row === undefined ? 'handle' : 'email';
 }
 
 export async function insertSession(
@@ -95,7 +92,7 @@ export async function spendRefreshToken(trx: Trx, hash: string, usedAt: Date): P
   await trx.updateTable('refresh_tokens').set({ used_at: usedAt }).where('hash', '=', hash).execute();
 }
 
-/** Ends the sessions' families: no token of theirs refreshes again. */
+/** Ends a session: no refresh token of it is good any more. */
 export async function endSession(trx: Trx, sessionId: string): Promise<void> {
   await trx
     .updateTable('sessions')

@@ -64,7 +64,7 @@ export class AccountsService {
       if (user !== undefined) return;
       // The attempt before may have done it, and its answer be lost.
       if (attempt > 0 && (await queries.accountById(this.deps.db, id)) !== undefined) return;
-      const taken = await queries.takenBy(this.deps.db, email, input.handle);
+      const taken = await queries.takenBy(this.deps.db, email);
       throw conflict(
         `input.${taken}`,
         taken === 'email'

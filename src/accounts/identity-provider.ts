@@ -72,21 +72,15 @@ export class IdentityProvider {
   private async makeUser(subject: string, claims: JWTPayload): Promise<{ id: string }> {
     const email = claims['email_verified'] === true ? text(claims['email'])?.toLowerCase() : undefined;
     const wanted = handleFrom(text(claims['preferred_username']) ?? email?.split('@')[0] ?? 'user');
+    const suffix = newTag()
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9]/g, '0');
+    const free = `${wanted.slice(0, 20)}-${suffix}`;
     for (const [handle, address] of [
       [wanted, email],
       [wanted, undefined],
-      [
-        `${wanted.slice(0, 20)}-${newTag()
-          .toLowerCase()
-          .replaceAll(/[^a-z0-9]/g, '0')}`,
-        email,
-      ],
-      [
-        `${wanted.slice(0, 20)}-${newTag()
-          .toLowerCase()
-          .replaceAll(/[^a-z0-9]/g, '0')}`,
-        undefined,
-      ],
+      [free, email],
+      [free, undefined],
     ] as const) {
       const user = await insertUser(this.db, {
         id: newId(),

@@ -2,6 +2,7 @@ import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Database } from './database.js';
 import { acquireDataDirLock } from './embedded/data-dir-lock.js';
+import { explain } from './explain.js';
 import { openDatabase } from './open.js';
 
 /** Runs a command beside the server; what it throws ends the process with code 1 and one line that says why. */
@@ -26,8 +27,3 @@ export async function withDatabase<T>(
     await database.close();
   }
 }
-
-const explain = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
-};

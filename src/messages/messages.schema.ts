@@ -263,11 +263,8 @@ builder.mutationFields((t) => ({
   }),
 }));
 
-for (const [name, description] of [
-  ['MessageAdded', 'A message was posted.'],
-  ['MessageEdited', 'The body of a message was changed.'],
-  ['MessageDeleted', 'A message was deleted. It keeps its place in the timeline, empty.'],
-] as const) {
+/** An event about one message. */
+function messageEvent(name: 'MessageAdded' | 'MessageEdited' | 'MessageDeleted', description: string) {
   const ref = roomEvent(name, description);
   builder.objectField(ref, 'message', (t) =>
     t.field({
@@ -276,30 +273,31 @@ for (const [name, description] of [
       resolve: (event, _args, ctx) => messageOf(ctx, subject(event.message_id, event)),
     }),
   );
-  if (name === 'MessageAdded') {
-    builder.subscriptionField('messageAdded', (t) =>
-      t.field({
-        type: ref,
-        description:
-          'New messages of a room. To miss nothing, always pass `after`, at first MessageConnection.eventCursor. This subscription sends no Checkpoint.',
-        args: {
-          roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
-          after: t.arg.string({
-            description: 'An event cursor of this room: begin with what came after it.',
-          }),
-        },
-        subscribe: (_root, { roomId, after }, ctx) =>
-          ctx.services.rooms.watch(
-            ctx.signedIn().id,
-            decodeId('Room', roomId, 'roomId'),
-            ctx.resumeAfter({
-              after,
-              only: 'MESSAGE_ADDED',
-            }),
-          ),
-        // `only` leaves no other kind.
-        resolve: (event) => event as Extract<typeof event, { kind: 'MESSAGE_ADDED' }>,
-      }),
-    );
-  }
+  return ref;
 }
+
+const MessageAdded = messageEvent('MessageAdded', 'A message was posted.');
+messageEvent('MessageEdited', 'The body of a message was changed.');
+messageEvent('MessageDeleted', 'A message was deleted. It keeps its place in the timeline, empty.');
+
+builder.subscriptionField('messageAdded', (t) =>
+  t.field({
+    type: MessageAdded,
+    description:
+      'New messages of a room. To miss nothing, always pass `after`, at first MessageConnection.eventCursor. This subscription sends no Checkpoint.',
+    args: {
+      roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
+      after: t.arg.string({
+        description: 'An event cursor of this room: begin with what came after it.',
+      }),
+    },
+    subscribe: (_root, { roomId, after }, ctx) =>
+      ctx.services.rooms.watch(
+        ctx.signedIn().id,
+        decodeId('Room', roomId, 'roomId'),
+        ctx.resumeAfter({ after, only: 'MESSAGE_ADDED' }),
+      ),
+    // `only` leaves no other kind.
+    resolve: (event) => event as Extract<typeof event, { kind: 'MESSAGE_ADDED' }>,
+  }),
+);

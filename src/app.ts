@@ -190,7 +190,7 @@ async function start(
     logger,
     liveSessions: (ids) => accounts.liveSessions(ids),
   });
-  if (tracing !== undefined) traceRootFields(schema);
+  if (tracing !== undefined) traceRootFields(served);
   const yoga = createGraphQL(served, config, documents, connections);
   const sockets = new SocketServer({
     yoga,

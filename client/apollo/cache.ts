@@ -1,4 +1,7 @@
 import type { ApolloCache, FieldPolicy, Reference, StoreObject, TypePolicies } from '@apollo/client';
+import { changeOf, isPlain, type Change, type RoomEventData } from '../lists.js';
+
+export type { RoomEventData };
 
 type Edge = StoreObject & { readonly node: Reference };
 
@@ -8,6 +11,9 @@ interface List {
   readonly pageInfo?: PageInfo;
   /** Where the room's log stood before the oldest of these rows was read: `after` of a subscription. */
   readonly eventCursor?: string;
+  readonly totalCount?: number;
+  /** Rows beyond those of `edges` of which events told, by their ids: whether they are counted. */
+  readonly beyond?: Readonly<Record<string, boolean>>;
 }
 
 interface PageInfo {
@@ -50,8 +56,9 @@ export const typePolicies: TypePolicies = {
 
 /**
  * One list for all pages of a connection, whichever way they were asked for. Rows are merged by id. `eventCursor` stays the
- * oldest one, so that a subscription that begins there misses nothing of any page. A page that does not touch the list is
- * left out when it was asked for with a cursor (the list has changed since), and begins a new list when not.
+ * oldest one, so that a subscription that begins there misses nothing of any page. `totalCount` is that of the page that was last
+ * asked for without a cursor, and moves with events (`applyEvent`). A page that does not touch the list is left out when it was
+ * asked for with a cursor (the list has changed since), and begins a new list when not.
  */
 export function connection(keyArgs: readonly string[] = []): FieldPolicy<List> {
   return {
@@ -82,7 +89,7 @@ export function connection(keyArgs: readonly string[] = []): FieldPolicy<List> {
       } else if (page.edges.length === 0) {
         [before, after] = [[], list.edges];
       } else {
-        return { ...list, ...page };
+        return { ...list, beyond: {}, ...page };
       }
 
       const between = page.edges.map((edge) => ({ ...list.edges?.[held.get(idOf(edge)) ?? -1], ...edge }));
@@ -97,9 +104,22 @@ export function connection(keyArgs: readonly string[] = []): FieldPolicy<List> {
           ...(after.length > 0 && endOf(list)),
         },
         ...(list.eventCursor !== undefined && { eventCursor: list.eventCursor }),
+        ...countOf(list, page, args, newer(page, before, after)),
       };
     },
   };
+}
+
+/** How many rows of the list are newer than a page that went to its end: live ones that came while the answer was under way. */
+const newer = ({ pageInfo }: List, before: readonly Edge[], after: readonly Edge[]): number =>
+  (pageInfo?.hasPreviousPage === false ? before.length : 0) +
+  (pageInfo?.hasNextPage === false ? after.length : 0);
+
+/** What is paged to later has counted what the feed may still tell of. */
+function countOf(list: List, page: List, args: Record<string, unknown> | null, live: number): Partial<List> {
+  const isPaged = (args?.['before'] ?? args?.['after']) != null;
+  if (isPaged && list.totalCount !== undefined) return { totalCount: list.totalCount };
+  return page.totalCount === undefined ? {} : { totalCount: page.totalCount + live };
 }
 
 /** What of a PageInfo tells about the start of a list, as far as it is known. */
@@ -110,46 +130,80 @@ function pick(info: PageInfo = {}, ...names: (keyof PageInfo)[]): PageInfo {
   return Object.fromEntries(Object.entries(info).filter(([name]) => names.includes(name as keyof PageInfo)));
 }
 
-/** What of an event of `roomEvents` changes the cache. What it shows of messages that are there, Apollo merges by itself. */
-export interface RoomEventData {
-  readonly __typename?: string;
-  readonly message?: { readonly id: string };
-  readonly fileId?: string;
-  readonly memberId?: string;
-}
-
 /**
- * Brings the lists of a room up to date with an event: a new message goes to the end of the timeline, where the cache holds it
- * up to its end; what is gone leaves its lists. Applying an event twice does nothing.
+ * Brings the lists of a room up to date with an event. What it shows of rows that are there, Apollo merges by itself.
+ *
+ * - A new message goes to the end of `Room.messages`, a new member to the end of `Room.members`, and a new file to the start of
+ *   `Room.files`: of lists that the cache holds up to there, and of files of those without a filter and in the default order.
+ *   Elsewhere (another order, a filter, `Query.files`) only the server knows its place: read such a list again.
+ * - A file that was deleted and a member who left leave every list that holds them, whatever its filter and order.
+ * - `totalCount` moves along, also with rows beyond the pages that are held. With a filter, and in `Query.files`, it does with the
+ *   rows that leave and were held. Where the room changes in the moment in which a page is read, it may be off until the next read.
+ *
+ * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
+ * the lists show of them. Applying an event twice does nothing.
  */
 export function applyEvent(cache: ApolloCache, roomId: string, event: RoomEventData): void {
-  if (event.__typename === 'MessageAdded') appendMessage(cache, roomId, event.message?.id);
-  if (event.__typename === 'FileDeleted') evict(cache, 'File', event.fileId);
-  if (event.__typename === 'MemberLeft') evict(cache, 'RoomMember', event.memberId);
-}
-
-function appendMessage(cache: ApolloCache, roomId: string, messageId: string | undefined): void {
+  const change = changeOf(event);
   const room = cache.identify({ __typename: 'Room', id: roomId });
-  const node = cache.identify({ __typename: 'Message', id: messageId });
-  if (room === undefined || node === undefined) return;
-  cache.modify<{ messages: List }>({
-    id: room,
-    fields: {
-      messages(list) {
-        const { edges = [], pageInfo } = list as List;
-        if (pageInfo?.hasNextPage === true || edges.some((edge) => edge.node.__ref === node)) return list;
-        // Its place in the pages is not known yet, so there is no cursor to page from.
-        const edge = { __typename: 'MessageEdge', cursor: '', node: { __ref: node } };
-        return { ...list, edges: [...edges, edge] };
-      },
+  const node = change && cache.identify({ __typename: change.type, id: change.id });
+  if (change === undefined || room === undefined || node === undefined) return;
+  const apply = (list: List | null, storeFieldName: string, isWhole: boolean): List | null => {
+    if (list === null) return list;
+    const isKnown = isWhole && isPlain(argsOf(storeFieldName));
+    if (change.row === 'gone') return without(list, node, isKnown);
+    return isKnown ? including(list, node, change) : list;
+  };
+  // Whoever watches several of these lists is told once.
+  cache.batch({
+    update: () => {
+      cache.modify<Record<string, List | null>>({
+        id: room,
+        fields: {
+          [change.field]: (list, { storeFieldName }) => apply(list as List | null, storeFieldName, true),
+        },
+      });
+      if (change.row !== 'gone') return;
+      if (change.type === 'File')
+        cache.modify<Record<string, List | null>>({
+          fields: { files: (list, { storeFieldName }) => apply(list as List | null, storeFieldName, false) },
+        });
+      cache.evict({ id: node });
     },
   });
 }
 
-function evict(cache: ApolloCache, __typename: string, id: string | undefined): void {
-  const key = cache.identify({ __typename, id });
-  if (key !== undefined) cache.evict({ id: key });
+/** The arguments by which the cache tells lists apart: `files:{"filter":…}`. */
+const argsOf = (storeFieldName: string): Record<string, unknown> => {
+  const begin = storeFieldName.indexOf('{');
+  return begin < 0 ? {} : (JSON.parse(storeFieldName.slice(begin)) as Record<string, unknown>);
+};
+
+function including(list: List, node: string, { type, end, row }: Change): List {
+  const { edges, pageInfo, beyond = {} } = list;
+  if (edges?.some((edge) => edge.node.__ref === node) === true) return list;
+  const counted = beyond[node] === true ? list : count(list, 1);
+  const isCut = end === 'end' ? pageInfo?.hasNextPage : pageInfo?.hasPreviousPage;
+  // Without `pageInfo`: timelines and files are read from where they grow, members from the other end.
+  const isOpen = isCut ?? (type === 'RoomMember' && list.totalCount !== edges?.length);
+  if (edges === undefined || isOpen || row !== 'shown')
+    return { ...counted, beyond: { ...beyond, [node]: true } };
+  // Its place in the pages is not known yet, so there is no cursor to page from.
+  const edge = { __typename: `${type}Edge`, cursor: '', node: { __ref: node } };
+  return { ...counted, edges: end === 'end' ? [...edges, edge] : [edge, ...edges] };
 }
+
+/** `isKnown`: whether a row that the cache does not hold was in the list. */
+function without(list: List, node: string, isKnown: boolean): List {
+  const { beyond = {} } = list;
+  const edges = list.edges?.filter((edge) => edge.node.__ref !== node);
+  const wasHeld = edges?.length !== list.edges?.length;
+  if (!wasHeld && (!isKnown || beyond[node] === false)) return list;
+  return { ...count(list, -1), ...(edges && { edges }), beyond: { ...beyond, [node]: false } };
+}
+
+const count = (list: List, by: number): List =>
+  list.totalCount === undefined ? list : { ...list, totalCount: list.totalCount + by };
 
 /** Forgets the timeline of a room, to begin it anew: after CURSOR_EXPIRED, or before a jump to another place in it. */
 export function forgetMessages(cache: ApolloCache, roomId: string): void {

@@ -9,6 +9,7 @@ import type {
   UpdateResolver,
   UpdatesConfig,
 } from '@urql/exchange-graphcache';
+import { changeOf, isPlain, type Change, type RoomEventData } from '../lists.js';
 
 const embedded = (): null => null;
 
@@ -16,18 +17,21 @@ const embedded = (): null => null;
 const byNode = ({ node }: DataFields): string | null =>
   (node as { readonly id?: string } | undefined)?.id ?? null;
 
+/** Of other edges only a live one has a key: no page has given it a cursor. */
+const whenLive = (edge: DataFields): string | null => (edge['cursor'] === '' ? byNode(edge) : null);
+
 /** For `cacheExchange({ keys })`: how what has no `id` is told apart. Most of it is a part of what holds it. */
 export const keys: KeyingConfig = {
   PageInfo: embedded,
   RoomConnection: embedded,
   RoomEdge: embedded,
   RoomMemberConnection: embedded,
-  RoomMemberEdge: embedded,
+  RoomMemberEdge: whenLive,
   MessageConnection: embedded,
   MessageEdge: byNode,
   FileConnection: embedded,
   ViewerFileConnection: embedded,
-  FileEdge: embedded,
+  FileEdge: whenLive,
   FilePage: embedded,
 
   Checkpoint: embedded,
@@ -79,7 +83,7 @@ export const keys: KeyingConfig = {
 /** A page of a connection that the cache holds. */
 interface Page {
   readonly key: string;
-  readonly args: Record<string, unknown>;
+  readonly args: NonNullable<FieldArgs>;
   readonly startCursor: unknown;
   readonly endCursor: unknown;
   readonly hasPreviousPage: unknown;
@@ -141,11 +145,14 @@ const leadsTo = (from: Page, page: Page): boolean =>
   (page.args['after'] != null && page.args['after'] === from.endCursor);
 
 /** The pages of a connection with the same filter and order. */
-function pagesOf(cache: Cache, parentKey: string, fieldName: string, args: FieldArgs): Page[] {
+const pagesOf = (cache: Cache, parentKey: string, fieldName: string, args: FieldArgs): Page[] =>
+  allPages(cache, parentKey, fieldName).filter((page) => listOf(cache, page.args) === listOf(cache, args));
+
+/** All pages of a connection that the cache holds. */
+function allPages(cache: Cache, parentKey: string, fieldName: string): Page[] {
   return cache.inspectFields(parentKey).flatMap((field) => {
     const key = cache.resolve(parentKey, field.fieldKey);
-    if (field.fieldName !== fieldName || listOf(field.arguments) !== listOf(args) || typeof key !== 'string')
-      return [];
+    if (field.fieldName !== fieldName || typeof key !== 'string') return [];
     const info = cache.resolve(key, 'pageInfo') as string;
     return {
       key,
@@ -158,7 +165,13 @@ function pagesOf(cache: Cache, parentKey: string, fieldName: string, args: Field
   });
 }
 
-const listOf = (args: FieldArgs): string => JSON.stringify([args?.['filter'], args?.['orderBy']]);
+/** Written by graphcache, to which the order of an input's fields is all the same. */
+const listOf = (cache: Cache, args: FieldArgs): string | null =>
+  cache.keyOfField('list', {
+    roomIds: args?.['roomIds'] ?? null,
+    filter: args?.['filter'] ?? null,
+    orderBy: args?.['orderBy'] ?? null,
+  });
 
 const keysIn = (value: unknown): string[] => (Array.isArray(value) ? (value as string[]) : []);
 
@@ -170,73 +183,174 @@ export const resolvers: ResolverConfig = {
 
 /**
  * A list that is read anew from where it began has other pages than it had. Live rows that came while the answer was under way
- * stay at its end.
+ * stay where they came in.
  */
-const beginAnew: UpdateResolver = (_result, args, cache, { parentKey, fieldName }) => {
-  if (args['before'] != null || args['after'] != null) return;
-  for (const page of pagesOf(cache, parentKey, fieldName, args)) {
-    if ((page.args['before'] ?? page.args['after']) != null)
-      cache.invalidate(parentKey, fieldName, page.args as FieldArgs);
-  }
-  const key = cache.resolve(parentKey, fieldName, args);
-  if (typeof key !== 'string') return;
-  const edges = keysIn(cache.resolve(key, 'edges'));
-  const held = keysIn(cache.resolve(key, HELD));
-  const last = held.findLastIndex((edge) => edges.includes(edge));
-  if (last < 0 && edges.length > 0) return;
-  cache.link(key, 'edges', [...edges, ...held.slice(last + 1)]);
+const beginAnew: UpdateResolver = (result, args, cache, { parentKey, fieldName }) => {
+  // What events count is written by the same way, and is no page.
+  if ((result[fieldName] as { readonly edges?: unknown } | null)?.edges === undefined) return;
+  if (isPaged(args)) return;
+  const pages = pagesOf(cache, parentKey, fieldName, args);
+  for (const page of pages) if (isPaged(page.args)) cache.invalidate(parentKey, fieldName, page.args);
+  const page = pages.find(({ key }) => key === cache.resolve(parentKey, fieldName, args));
+  if (page === undefined) return;
+  for (const field of [COUNTED, UNCOUNTED]) cache.link(page.key, field, []);
+  const edges = keysIn(cache.resolve(page.key, 'edges'));
+  const nodes = edges.map((edge) => cache.resolve(edge, 'node'));
+  const held = keysIn(cache.resolve(page.key, HELD));
+  const isShared = (node: string): boolean => nodes.includes(node);
+  if (!held.some(isShared) && edges.length > 0) return;
+  const isFiles = fieldName === 'files';
+  const first = held.findIndex(isShared);
+  const newer = isFiles
+    ? held.slice(0, first < 0 ? held.length : first)
+    : held.slice(held.findLastIndex(isShared) + 1);
+  const live = newer.map(liveEdge).filter((edge) => cache.resolve(edge, 'node') != null);
+  if (live.length === 0) return;
+  cache.link(page.key, 'edges', isFiles ? [...live, ...edges] : [...edges, ...live]);
+  if ((isFiles ? page.hasPreviousPage : page.hasNextPage) === false)
+    count(cache, parentKey, fieldName, page, live.length);
 };
 
-/** What of an event of `roomEvents` or `messageAdded` changes the cache. */
-interface RoomEventData {
-  readonly __typename: string;
-  readonly message?: { readonly id: string };
-  readonly fileId?: string;
-  readonly memberId?: string;
-}
+const isPaged = (args: FieldArgs): boolean => (args?.['before'] ?? args?.['after']) != null;
+
+/** The nodes of a page as they were when the last live one was added: what an answer overwrites. Graphcache keeps it like a field. */
+const HELD = 'parleyHeld';
+/** Nodes beyond those of a page of which events told, and whether they are counted in its `totalCount`. */
+const COUNTED = 'parleyCounted';
+const UNCOUNTED = 'parleyUncounted';
+
+/** The key of the edge of a live row, after that of its node. */
+const liveEdge = (node: string): string => node.replace(':', 'Edge:');
 
 /**
- * Brings the lists of a room up to date with an event: a new message goes to the end of the timeline, where the cache holds it
- * up to its end; what is gone leaves its lists. Applying an event twice does nothing.
+ * Brings the lists of a room up to date with an event.
+ *
+ * - A new message goes to the end of `Room.messages`, a new member to the end of `Room.members`, and a new file to the start of
+ *   `Room.files`: of pages that reach up to there, and of files of those without a filter and in the default order. Elsewhere
+ *   (another order, a filter, `Query.files`) only the server knows its place: read such a list again.
+ * - A file that was deleted and a member who left leave every list that holds them, whatever its filter and order.
+ * - `totalCount` moves along, also with rows beyond the pages that are held. With a filter, and in `Query.files`, it does with the
+ *   rows that leave and were held. Where the room changes in the moment in which a page is read, it may be off until the next read.
+ *
+ * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
+ * the lists show of them. Applying an event twice does nothing.
  */
 const applyEvent: UpdateResolver = (result, args, cache, { fieldName }) => {
-  const event = result[fieldName] as unknown as RoomEventData;
-  if (event.__typename === 'MessageAdded') appendMessage(cache, args['roomId'] as string, event.message?.id);
-  if (event.__typename === 'FileDeleted') cache.invalidate({ __typename: 'File', id: event.fileId ?? null });
-  if (event.__typename === 'MemberLeft')
-    cache.invalidate({ __typename: 'RoomMember', id: event.memberId ?? null });
+  const change = changeOf(result[fieldName] as unknown as RoomEventData);
+  const room = cache.keyOfEntity({ __typename: 'Room', id: args['roomId'] as string });
+  if (change === undefined || room === null) return;
+  const node = `${change.type}:${change.id}`;
+  for (const page of allPages(cache, room, change.field)) {
+    const isKnown = isPlain(page.args);
+    if (change.row === 'gone') takeOut(cache, room, change.field, page, node, isKnown);
+    else if (isKnown) bringIn(cache, room, page, node, change);
+  }
+  if (change.row !== 'gone') return;
+  if (change.type === 'File')
+    for (const page of allPages(cache, 'Query', 'files')) takeOut(cache, 'Query', 'files', page, node, false);
+  cache.invalidate(node);
 };
 
-/** A page's edges as they were when the last live one was added: what an answer overwrites. Graphcache keeps it like a field. */
-const HELD = 'parleyHeldEdges';
+function bringIn(
+  cache: Cache,
+  room: string,
+  page: Page,
+  node: string,
+  { type, id, field, end, row }: Change,
+): void {
+  const edges = keysIn(cache.resolve(page.key, 'edges'));
+  const nodes = edges.map((edge) => cache.resolve(edge, 'node') as string);
+  if (nodes.includes(node)) return;
+  if (!isMarked(cache, page, COUNTED, node)) count(cache, room, field, page, 1);
+  if (!reaches(page, end) || row !== 'shown') {
+    mark(cache, page, COUNTED, node);
+    return;
+  }
+  // Its place in the pages is not known yet, so there is no cursor to page from.
+  const edge = { __typename: `${type}Edge`, cursor: '', node: { __typename: type, id } };
+  cache.writeFragment(EDGES[type], edge);
+  const into = (list: string[], one: string): string[] => (end === 'end' ? [...list, one] : [one, ...list]);
+  cache.link(page.key, 'edges', into(edges, liveEdge(node)));
+  cache.link(page.key, HELD, into(nodes, node));
+}
 
-const EDGE = gql`
-  fragment LiveEdge on MessageEdge {
+/** Whether new rows go into this page. */
+const reaches = ({ args, hasPreviousPage, hasNextPage }: Page, end: Change['end']): boolean =>
+  end === 'end'
+    ? (hasNextPage ?? (args['last'] == null || isPaged(args))) === false
+    : (hasPreviousPage ?? (args['last'] != null || isPaged(args))) === false;
+
+/** `isKnown`: whether a row that the page does not hold was in its list. */
+function takeOut(
+  cache: Cache,
+  parent: string,
+  fieldName: string,
+  page: Page,
+  node: string,
+  isKnown: boolean,
+): void {
+  const edges = keysIn(cache.resolve(page.key, 'edges'));
+  const others = edges.filter((edge) => cache.resolve(edge, 'node') !== node);
+  const wasHeld = others.length < edges.length;
+  if (!wasHeld && (!isKnown || isMarked(cache, page, UNCOUNTED, node))) return;
+  if (wasHeld) {
+    cache.link(page.key, 'edges', others);
+    const held = keysIn(cache.resolve(page.key, HELD));
+    cache.link(
+      page.key,
+      HELD,
+      held.filter((one) => one !== node),
+    );
+  }
+  mark(cache, page, UNCOUNTED, node);
+  count(cache, parent, fieldName, page, -1);
+}
+
+const isMarked = (cache: Cache, { key }: Page, field: string, node: string): boolean =>
+  keysIn(cache.resolve(key, field)).includes(node);
+
+/** A node is counted or is not. */
+function mark(cache: Cache, { key }: Page, field: string, node: string): void {
+  for (const one of [COUNTED, UNCOUNTED]) {
+    const others = keysIn(cache.resolve(key, one)).filter((other) => other !== node);
+    cache.link(key, one, one === field ? [...others, node] : others);
+  }
+}
+
+/** What has no key can only be written by way of its parent. */
+function count(cache: Cache, parent: string, fieldName: string, { key, args }: Page, by: number): void {
+  const totalCount = cache.resolve(key, 'totalCount');
+  if (typeof totalCount !== 'number') return;
+  const list = { __typename: cache.resolve(key, '__typename') as string, totalCount: totalCount + by };
+  const names = Object.keys(args);
+  const given = names.length === 0 ? '' : `(${names.map((name) => `${name}: $${name}`).join(', ')})`;
+  const field = `${fieldName}${given} { __typename totalCount }`;
+  if (parent === 'Query') {
+    // Graphcache looks at the names of variables, and not at their types.
+    const declared = names.length === 0 ? '' : `(${names.map((name) => `$${name}: ID`).join(', ')})`;
+    const query = gql(`query Count${declared} { ${field} }`);
+    cache.updateQuery({ query, variables: args }, () => ({ __typename: 'Query', [fieldName]: list }));
+  } else {
+    const id = parent.slice('Room:'.length);
+    cache.writeFragment(gql(`fragment Count on Room { id ${field} }`), { id, [fieldName]: list }, args);
+  }
+}
+
+const edgeOf = (type: string) => gql`
+  fragment Live${type} on ${type}Edge {
     cursor
     node {
       id
     }
   }
 `;
-
-function appendMessage(cache: Cache, roomId: string, id: string | undefined): void {
-  const room = cache.keyOfEntity({ __typename: 'Room', id: roomId });
-  if (room === null || id === undefined) return;
-  const edge = `MessageEdge:${id}`;
-  for (const { key, hasNextPage } of pagesOf(cache, room, 'messages', null)) {
-    const edges = keysIn(cache.resolve(key, 'edges'));
-    if (hasNextPage !== false || edges.includes(edge)) continue;
-    // Its place in the pages is not known yet, so there is no cursor to page from.
-    cache.writeFragment(EDGE, { __typename: 'MessageEdge', cursor: '', node: { __typename: 'Message', id } });
-    for (const field of ['edges', HELD]) cache.link(key, field, [...edges, edge]);
-  }
-}
+const EDGES = { Message: edgeOf('Message'), File: edgeOf('File'), RoomMember: edgeOf('RoomMember') };
 
 /** For `cacheExchange({ updates })`. */
 export const updates: UpdatesConfig = {
-  Query: { rooms: beginAnew },
+  Query: { rooms: beginAnew, files: beginAnew },
   Room: { members: beginAnew, messages: beginAnew, files: beginAnew },
-  Subscription: { roomEvents: applyEvent, messageAdded: applyEvent },
+  Subscription: { roomEvents: applyEvent, messageAdded: applyEvent, fileAdded: applyEvent },
 };
 
 const MISSING_IN_FRAGMENT = /^Invalid undefined.*Fragment/s;

@@ -46,12 +46,22 @@ interface TextStorage {
 /** Milliseconds before its end at which an access token is replaced. */
 const MARGIN_MS = 60_000;
 
-/** Milliseconds that a refresh may take; then the old token has to do. */
-const REFRESH_MS = 20_000;
+/** Milliseconds that the server has to answer; then the old token has to do, and a sign-out goes without it. */
+const ANSWER_MS = 20_000;
 
 const REFRESH = `mutation Refresh($input: RefreshSessionInput!) {
   refreshSession(input: $input) { accessToken accessTokenExpiresAt refreshToken }
 }`;
+
+const SIGN_OUT = `mutation SignOut($input: SignOutInput!) { signOut(input: $input) { userId } }`;
+
+export interface SessionOptions {
+  /**
+   * Told when the server has ended the sign-in: its refresh token was refused, and the tokens are forgotten. The place to show the
+   * page that signs in. Not told of `signOut` and `set`, which whoever calls them knows of.
+   */
+  readonly onEnd?: () => void;
+}
 
 /** One sign-in: its access token is refreshed before it runs out, and when the server refuses it. */
 export class Session {
@@ -62,6 +72,7 @@ export class Session {
   constructor(
     readonly url: string,
     private readonly store: TokenStore = inMemory(),
+    private readonly options: SessionOptions = {},
   ) {}
 
   get signedIn(): boolean {
@@ -71,6 +82,19 @@ export class Session {
   /** Takes over what a sign-up or sign-in answered; undefined forgets it. */
   set(tokens: Tokens | undefined): void {
     this.store.set(tokens);
+  }
+
+  /**
+   * Signs out: here at once, whatever becomes of the rest, and on the server, which ends every token of the sign-in and cuts its
+   * connections. Answers whether the server has done so; where it cannot be reached, it knows the sign-in until that runs out.
+   */
+  async signOut(): Promise<boolean> {
+    const tokens = this.store.get();
+    if (tokens === undefined) return true;
+    this.set(undefined);
+    const { refreshToken } = tokens;
+    const answer = await this.ask<{ signOut: unknown }>(SIGN_OUT, { refreshToken });
+    return answer?.data?.signOut != null || isRefused(answer);
   }
 
   /** The best token that can be had: undefined when signed out, the old one when the server cannot be asked for a new one. */
@@ -121,26 +145,37 @@ export class Session {
   }
 
   private async exchange(refreshToken: string): Promise<void> {
-    let answer: RefreshAnswer;
+    const answer = await this.ask<{ refreshSession: Tokens | null }>(REFRESH, { refreshToken });
+    // Another sign-in, or another tab, may have been faster.
+    if (this.store.get()?.refreshToken !== refreshToken) return;
+    if (answer?.data?.refreshSession != null) this.set(answer.data.refreshSession);
+    else if (isRefused(answer)) {
+      this.set(undefined);
+      this.options.onEnd?.();
+    }
+  }
+
+  /** Undefined when the server does not answer. */
+  private async ask<Data>(query: string, input: Record<string, string>): Promise<Answer<Data> | undefined> {
     try {
       const response = await fetch(this.url, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ query: REFRESH, variables: { input: { refreshToken } } }),
-        signal: AbortSignal.timeout(REFRESH_MS),
+        body: JSON.stringify({ query, variables: { input } }),
+        signal: AbortSignal.timeout(ANSWER_MS),
       });
-      answer = (await response.json()) as RefreshAnswer;
+      return (await response.json()) as Answer<Data>;
     } catch {
-      return;
+      return undefined;
     }
-    // Another sign-in, or another tab, may have been faster.
-    if (this.store.get()?.refreshToken !== refreshToken) return;
-    if (answer.data?.refreshSession != null) this.set(answer.data.refreshSession);
-    else if (answer.errors?.[0]?.extensions?.code === 'UNAUTHENTICATED') this.set(undefined);
   }
 }
 
-interface RefreshAnswer {
-  readonly data?: { readonly refreshSession?: Tokens | null } | null;
+interface Answer<Data> {
+  readonly data?: Data | null;
   readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[];
 }
+
+/** Whether the server knows the token no longer. */
+const isRefused = (answer: Answer<unknown> | undefined): boolean =>
+  answer?.errors?.[0]?.extensions?.code === 'UNAUTHENTICATED';

@@ -24,6 +24,10 @@ beforeEach(async () => {
   user = await signUp(app.url);
 });
 
+const SIGN_OUT = 'mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }';
+const REFRESH =
+  'mutation ($token: String!) { refreshSession(input: { refreshToken: $token }) { accessToken } }';
+
 const in15Minutes = (): string => new Date(Date.now() + 900_000).toISOString();
 const tokensOf = ({ token = '', refreshToken }: Client): Tokens => ({
   accessToken: token,
@@ -92,11 +96,52 @@ describe('a session', () => {
 
   test('ends when its refresh token is good no longer', async () => {
     const session = signedIn(stale(tokensOf(user)));
-    await user.run('mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }', {
-      token: user.refreshToken,
-    });
+    await user.run(SIGN_OUT, { token: user.refreshToken });
     expect(await session.accessToken()).toBeUndefined();
     expect(session.signedIn).toBe(false);
+  });
+
+  test('tells once that it was ended, and not while the server is away', async () => {
+    const onEnd = vi.fn();
+    const session = new Session(url, inMemory(), { onEnd });
+    session.set(stale(tokensOf(user)));
+    wire.cut();
+    await session.accessToken();
+    wire.mend();
+    expect(onEnd).not.toHaveBeenCalled();
+    await user.run(SIGN_OUT, { token: user.refreshToken });
+    await Promise.all([session.accessToken(), viewer(session), session.accessToken()]);
+    expect(session.signedIn).toBe(false);
+    expect(onEnd).toHaveBeenCalledTimes(1);
+  });
+
+  test('signs out, here and on the server, also while it is refreshed', async () => {
+    const onEnd = vi.fn();
+    const session = new Session(url, inMemory(), { onEnd });
+    session.set(stale(tokensOf(user)));
+    const refreshed = session.accessToken();
+    expect(await session.signOut()).toBe(true);
+    expect(await refreshed).toBeUndefined();
+    expect(session.signedIn).toBe(false);
+    expect(await viewer(session)).toBeUndefined();
+    expect(await user.refusal(REFRESH, { token: user.refreshToken })).toBe('UNAUTHENTICATED');
+    expect(onEnd).not.toHaveBeenCalled();
+  });
+
+  test('has signed out where there is nothing left to end', async () => {
+    const session = signedIn(tokensOf(user));
+    await user.run(SIGN_OUT, { token: user.refreshToken });
+    expect(await session.signOut()).toBe(true);
+    expect(await session.signOut()).toBe(true);
+  });
+
+  test('signs out here alone while the server is away, and says so', async () => {
+    const session = signedIn(tokensOf(user));
+    wire.cut();
+    expect(await session.signOut()).toBe(false);
+    expect(session.signedIn).toBe(false);
+    wire.mend();
+    expect(await viewer(session)).toBeUndefined();
   });
 
   test('is shared by tabs through the storage of the browser', async () => {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,8 +11,12 @@ const root = join(import.meta.dirname, '../..');
 /** What a front end installs beside the package. */
 const LIBRARIES = [
   '@apollo/client',
+  '@graphql-codegen/cli',
+  '@graphql-codegen/client-preset',
+  '@graphql-typed-document-node/core',
   '@urql/core',
   '@urql/exchange-graphcache',
+  'apollo-upload-client',
   'graphql',
   'graphql-ws',
   'rxjs',
@@ -115,4 +119,29 @@ describe('The package of the client', () => {
       expect(stdout.trim()).toBe('function,function,function');
     },
   );
+
+  test('has the operations and the schema from which a strict front end has the recipes typed', async () => {
+    const parley = join(folder, 'node_modules/parley');
+    const source = join(folder, 'src');
+    await mkdir(join(source, 'chat'), { recursive: true });
+    await cp(join(parley, 'test/contract/operations/room.graphql'), join(source, 'room.graphql'));
+    for (const name of ['apollo.ts', 'urql.ts', 'apollo-upload-client.d.ts'])
+      await cp(join(parley, 'test/contract/recipes', name), join(source, 'chat', name));
+    await cp(join(parley, 'test/contract/recipes/codegen.ts'), join(folder, 'codegen.ts'));
+    const codegen = join(root, 'node_modules/.bin/graphql-codegen');
+    await run(process.execPath, [codegen, '--errors-only'], { cwd: folder });
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      lib: ['es2022', 'dom', 'dom.iterable'],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: true,
+      noEmit: true,
+    };
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['src'] }));
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    expect(await run(process.execPath, [tsc, '-p', folder], { cwd: folder })).toMatchObject({ stdout: '' });
+  });
 });

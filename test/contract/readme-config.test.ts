@@ -40,11 +40,12 @@ describe('the limits table in the README', () => {
 describe('the recipes in the README', () => {
   const recipes = [...readme.matchAll(/^<!-- recipe: (\S+) -->\n+```ts\n(.*?)^```$/gms)];
 
-  test('are there for the types, Apollo Client, urql and tus', () => {
+  test('are there for the types, Apollo Client, urql, Relay and tus', () => {
     expect(recipes.map(([, path]) => path)).toEqual([
       'test/contract/recipes/codegen.ts',
       'test/contract/recipes/apollo.ts',
       'test/contract/recipes/urql.ts',
+      'test/contract/recipes/relay.ts',
       'test/contract/recipes/tus.ts',
     ]);
   });

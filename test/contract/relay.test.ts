@@ -5,17 +5,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { printSchema } from 'graphql';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Session } from 'parley/client';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
 import { schema } from '../../src/schema.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
+import { network } from './recipes/relay.js';
+
+// As in a browser.
+vi.stubGlobal('WebSocket', WebSocket);
 
 const require = createRequire(import.meta.url);
 
-const COMPONENT = `
-import { graphql } from 'react-relay';
-
+/** Beside those that the README shows. */
+const OTHERS = `
 export const page = graphql\`
   query RoomQuery($roomId: ID!) {
     viewer { id user { ...Room_user } }
@@ -25,35 +31,6 @@ export const page = graphql\`
 
 export const user = graphql\`
   fragment Room_user on User { id handle name }
-\`;
-
-export const room = graphql\`
-  fragment Room_room on Room
-  @refetchable(queryName: "RoomMessagesQuery")
-  @argumentDefinitions(
-    last: { type: "Int", defaultValue: 2 }
-    before: { type: "String" }
-    first: { type: "Int" }
-    after: { type: "String" }
-  ) {
-    name
-    messages(last: $last, before: $before, first: $first, after: $after)
-      @connection(key: "Room_messages", filters: []) {
-      __id
-      eventCursor
-      totalCount
-      edges { node { id body author { ...Room_user } } }
-    }
-  }
-\`;
-
-export const say = graphql\`
-  mutation RoomSayMutation($input: PostMessageInput!, $connections: [ID!]!) {
-    postMessage(input: $input) {
-      message @appendNode(connections: $connections, edgeTypeName: "MessageEdge") { id body }
-      eventCursor
-    }
-  }
 \`;
 
 export const upload = graphql\`
@@ -69,20 +46,13 @@ export const remove = graphql\`
     deleteFile(input: $input) { deletedFileId @deleteRecord }
   }
 \`;
-
-export const follow = graphql\`
-  subscription RoomFollowSubscription($roomId: ID!, $after: String, $connections: [ID!]!) {
-    roomEvents(roomId: $roomId, after: $after) {
-      __typename
-      cursor
-      ... on MessageAdded {
-        message @appendNode(connections: $connections, edgeTypeName: "MessageEdge") { id body author { ...Room_user } }
-      }
-      ... on FileDeleted { fileId @deleteRecord }
-    }
-  }
-\`;
 `;
+
+/** The components of the README. */
+const [, SHOWN = ''] =
+  /<!-- relay -->\n+```\w+\n(.*?)```/s.exec(
+    await readFile(new URL('../../README.md', import.meta.url), 'utf8'),
+  ) ?? [];
 
 /** Relay's own compiler over the printed schema, and what it makes of the documents against the server. */
 describe("Relay's compiler", () => {
@@ -102,7 +72,7 @@ describe("Relay's compiler", () => {
     await mkdir(join(folder, 'src'));
     await mkdir(join(folder, '__generated__'));
     await writeFile(join(folder, 'schema.graphql'), printSchema(schema));
-    await writeFile(join(folder, 'src', 'Room.ts'), COMPONENT);
+    await writeFile(join(folder, 'src', 'Room.ts'), SHOWN + OTHERS);
     const config = {
       src: './src',
       schema: './schema.graphql',
@@ -156,6 +126,35 @@ describe("Relay's compiler", () => {
     expect(bodies(newer)).toEqual(['four', 'five']);
     expect(newer.messages.pageInfo.hasNextPage).toBe(false);
   });
+
+  test('asks and follows by the network of the recipe', async () => {
+    const roomId = await ada.createRoom();
+    await ada.post(roomId, 'before');
+    const session = new Session(`${app.url}/graphql`);
+    session.set({
+      accessToken: ada.token!,
+      accessTokenExpiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+      refreshToken: ada.refreshToken,
+    });
+    const { fetch, subscribe } = network(session);
+    const { data } = (await fetch({ text: await sent('RoomQuery') }, { roomId })) as Data;
+    expect(bodies(data.room)).toEqual(['before']);
+
+    const events: Data[] = [];
+    const stop = subscribe(
+      { text: await sent('RoomFollowSubscription') },
+      { roomId, after: data.room.messages.eventCursor },
+      { next: (result) => events.push(result), error: () => undefined, complete: () => undefined },
+    );
+    const seen = (): string[] => events.map((event) => event['data'].roomEvents.__typename as string);
+    await eventually(10_000, 'the checkpoint', () => seen().includes('Checkpoint'));
+    await ada.post(roomId, 'live');
+    await eventually(10_000, 'the message', () => seen().includes('MessageAdded'));
+    expect(events.at(-1)).toMatchObject({ data: { roomEvents: { message: { body: 'live' } } } });
+    stop();
+  });
 });
+
+type Data = Record<string, any>;
 
 const bodies = (room: any): string[] => room.messages.edges.map(({ node }: any) => node.body);

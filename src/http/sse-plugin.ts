@@ -30,6 +30,11 @@ export function useSse(connections: LiveConnections): Plugin<object, TransportCo
         return;
       }
       hook.setResultProcessor((_result, fetchApi) => {
+        if (res.destroyed) {
+          // Whoever asked has gone while it was begun, and no `close` will tell any more.
+          void events.return();
+          return new fetchApi.Response(null);
+        }
         const stream = new SseStream(events, res, parley);
         connections.add(stream);
         if (parley.operation !== undefined)

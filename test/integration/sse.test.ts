@@ -3,6 +3,7 @@ import http from 'node:http';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
 import { RoomFeeds } from '../../src/events/room-feeds.js';
+import { counts } from '../../src/observability/counts.js';
 import { backends, makePlace, startOn, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
@@ -45,6 +46,28 @@ describe.each(backends)('an event stream on %s', (backend) => {
     await member.join(roomId);
     return roomId;
   }
+
+  test('is followed by nobody when its client goes while it is being opened', async () => {
+    const roomId = await roomOfBoth();
+    const before = counts.subscribers.sse;
+    for (let i = 0; i < 60; i++) {
+      const sent = http.request(`${app.url}/graphql`, {
+        method: 'POST',
+        agent: false,
+        headers: { accept: 'text/event-stream', 'content-type': 'application/json', ...member.headers() },
+      });
+      sent.on('error', () => undefined);
+      sent.end(JSON.stringify({ query: ROOM_EVENTS, variables: { roomId } }), () =>
+        setTimeout(() => sent.destroy(), i % 10),
+      );
+      await new Promise((resolve) => sent.once('close', resolve));
+    }
+    // Later than all of them.
+    const stream = await follow(member, roomId);
+    await stream.next(1);
+    stream.close();
+    await eventually(5000, 'nobody is left', () => counts.subscribers.sse === before);
+  });
 
   test('carries the cursor of each event as its id, whatever was selected', async () => {
     const roomId = await roomOfBoth();

@@ -1,11 +1,13 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createGraphQLError, type GraphQLParams, type Plugin } from 'graphql-yoga';
 import type { TransportContext } from '../live/execution-plugin.js';
+import { discardRest } from './multipart-rest.js';
 
 const JSON_TYPES = /^application\/(graphql-response\+|graphql\+)?json\s*(;|$)/i;
 
 interface NodeContext extends TransportContext {
   readonly req: IncomingMessage;
+  readonly res: ServerResponse;
 }
 
 /**
@@ -24,8 +26,8 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
         if (!JSON_TYPES.test(type)) {
           throw refusal(415, '`Content-Type` must be application/json, or multipart/form-data for uploads.');
         }
-        const { req } = serverContext as unknown as NodeContext;
-        setRequestParser(() => jsonParams(req, limit));
+        const { req, res } = serverContext as unknown as NodeContext;
+        setRequestParser(() => jsonParams(req, res, limit));
       }
     },
   };
@@ -48,8 +50,16 @@ export function bodyOf(req: IncomingMessage, limit: number): string | Promise<st
 }
 
 /** The parameters in a JSON body. Rejects as `bodyOf` does, and with 400 for what is no JSON object. */
-async function jsonParams(req: IncomingMessage, limit: number): Promise<GraphQLParams> {
-  return parseBody(await bodyOf(req, limit));
+async function jsonParams(req: IncomingMessage, res: ServerResponse, limit: number): Promise<GraphQLParams> {
+  let body: string;
+  try {
+    body = await bodyOf(req, limit);
+  } catch (error) {
+    // What is left of it must not stand in the way of the next request on the connection.
+    discardRest(req, res);
+    throw error;
+  }
+  return parseBody(body);
 }
 
 function paramsOf(search: URLSearchParams): GraphQLParams {

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { Agent, request, type IncomingMessage } from 'node:http';
 import { getIntrospectionQuery } from 'graphql';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
@@ -171,6 +171,28 @@ describe('What one request may ask for', () => {
       expect(large.status).toBe(413);
       expect(await large.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
     });
+
+    test.each([1.1, 1.5, 4])(
+      'leaves no connection behind a body of %d times as much on which the next request would wait',
+      async (times) => {
+        const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+        const statusOf = async (body: string): Promise<number | undefined> => {
+          const sent = request(`${app.url}/graphql`, {
+            method: 'POST',
+            agent,
+            headers: { 'content-type': WAYS[way], 'content-length': Buffer.byteLength(body) },
+          });
+          sent.end(body);
+          const [response] = (await within(5000, 'an answer', once(sent, 'response'))) as [IncomingMessage];
+          response.resume();
+          await once(response, 'end');
+          return response.statusCode;
+        };
+        expect(await statusOf(bodyOf(Math.round(times * limits.bodyBytes)))).toBe(413);
+        expect(await statusOf(bodyOf(1000))).toBe(200);
+        agent.destroy();
+      },
+    );
 
     test('answers 413 to a body that does not say how long it is, without reading all of it', async () => {
       const sent = request(`${app.url}/graphql`, {

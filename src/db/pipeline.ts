@@ -65,6 +65,11 @@ export class Pipeline {
     }
   }
 
+  /** Lets what is under way be answered, and takes a new connection for what comes: statements are prepared anew there. */
+  renew(): void {
+    void this.leave();
+  }
+
   /** Lets what is under way be answered, and closes the connection. */
   async end(): Promise<void> {
     this.ended = true;

@@ -25,6 +25,7 @@ export class PipeliningPool implements PostgresPool {
 /** Has a connection of the pool once it needs one to itself: for a transaction, or a statement that is not quick. */
 class LateClient {
   private own: pg.PoolClient | undefined;
+  private isStale = false;
 
   constructor(
     private readonly pool: pg.Pool,
@@ -38,23 +39,35 @@ class LateClient {
       if (answer !== undefined) return answer;
     }
     this.own ??= await this.pool.connect();
-    return this.own.query(text, [...values]);
+    try {
+      return await this.own.query(text, [...values]);
+    } catch (error) {
+      this.isStale ||= isStale(error);
+      throw error;
+    }
   }
 
+  /** One whose prepared statements are out of date is closed. */
   release(): void {
-    this.own?.release();
+    this.own?.release(this.isStale);
   }
 
   /** Undefined where no pipeline has time for it, or one was lost under it: what is quick only reads. */
   private async shared(statement: pg.QueryConfig): Promise<pg.QueryResult | undefined> {
+    const pipeline = leastLoaded(this.pipelines);
     try {
-      return await leastLoaded(this.pipelines)?.query(statement);
+      return await pipeline?.query(statement);
     } catch (error) {
-      if (isOutage(error)) return undefined;
-      throw error;
+      if (isStale(error)) pipeline?.renew();
+      else if (!isOutage(error)) throw error;
+      return undefined;
     }
   }
 }
+
+/** Whether the type of a column was changed since the statement was prepared. */
+const isStale = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '0A000';
 
 /** Undefined where none has time. A further one is connected to only once those before it have something to do. */
 function leastLoaded(pipelines: readonly Pipeline[]): Pipeline | undefined {

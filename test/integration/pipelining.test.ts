@@ -135,6 +135,15 @@ describe.skipIf(isMissing(services.postgres))('Quick statements', () => {
     await connected();
   });
 
+  test('go on when the type of what they read is changed', async () => {
+    await Promise.all(Array.from({ length: 20 }, () => readKept(postgres.db, [])));
+    await others.query('alter table kept alter column n type bigint');
+    for (let i = 0; i < 5; i++) {
+      const answers = await Promise.allSettled(Array.from({ length: 20 }, () => readKept(postgres.db, [])));
+      if (i > 0) expect(answers.filter(({ status }) => status === 'rejected')).toEqual([]);
+    }
+  });
+
   test('have connections of the pool where a process may have but two', async () => {
     await postgres.db.destroy();
     postgres = open(2);

@@ -170,8 +170,11 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     } else if (isOfOperation(envelope)) {
       if (!this.ids.take(envelope)) this.end(CLOSE.TRY_LATER);
     } else {
-      // What is no JSON the core refuses itself.
-      this.handOn(message ?? text).catch((err: unknown) => this.failed(err));
+      // What is no JSON the core refuses itself. It sends back what a ping brings, which may nest deeper than can be written.
+      this.handOn(message ?? text).catch((err: unknown) => {
+        if (err instanceof RangeError) this.end(CLOSE.BAD_MESSAGE);
+        else this.failed(err);
+      });
     }
   }
 

@@ -7,6 +7,7 @@ const COMMON = {
   'server-cpu': { default: '0', help: "the server's core, or cores (0,1)" },
   'load-cpu': { default: '1', help: "the load's, Postgres's and Redis's" },
   'no-wait': { help: 'neither wait for a quiet machine nor repeat what others disturbed' },
+  before: { takes: 'folder', help: 'measure Parley as it is built in this other checkout too, in turns' },
   publish: { help: 'put the outcome into docs/performance.md' },
 };
 

@@ -1,6 +1,7 @@
+import { join } from 'node:path';
 import { signUp } from '../load/parley.js';
 import { startParley } from './parley-peer.js';
-import { serverModule } from './paths.js';
+import { ROOT, serverModule } from './paths.js';
 
 /** What every peer is asked: the least there is, and fifty objects. */
 const queries = {
@@ -14,16 +15,20 @@ export const plainOverhead = (script) => ({
   queries,
 });
 
-/** Parley with the peers' schema, asked by a user who signed up at one with its own: tokens of one are good for the next. */
-export const parleyOverhead = {
+/**
+ * Parley with the peers' schema, as it is in the checkout at `root`, asked by a user who signed up at one with its own: tokens of one are
+ * good for the next.
+ */
+export const parleyOverhead = (root = ROOT) => ({
   start: async (bench) => {
-    const own = await startParley(bench);
+    const own = await startParley(bench, { root });
     const { token } = await signUp(own.url);
     await own.stop();
     const server = await startParley(bench, {
-      program: ['--import', import.meta.resolve('tsx'), serverModule('overhead-parley.js')],
+      root,
+      program: ['--import', import.meta.resolve('tsx'), join(root, 'bench/servers/overhead-parley.js')],
     });
     return { ...server, headers: { authorization: `Bearer ${token}` } };
   },
   queries,
-};
+});

@@ -27,15 +27,17 @@ export const startOn =
     bench.startServer([serverModule(script)], { DATABASE_URL: database, ROOM: room, ...env });
 
 /** Parley, asked by a member of the room who has just signed in. */
-export const parleyPages = {
-  start: (bench, { database }) => startParley(bench, { database }),
+export const parleyPages = (root) => ({
+  /** Another checkout may have other tables. */
+  root,
+  start: (bench, { database }) => startParley(bench, { root, database }),
   request: async ({ reader, roomId, cursors }, { depth, url }) => {
     const { token } = await signIn(reader, url);
     const variables = { id: roomId, after: cursors[depth] };
     return pageQuery(roomQuery({ total: true }), variables, { authorization: `Bearer ${token}` });
   },
   messagesOf,
-};
+});
 
 const ORDER = 'condition: { roomId: $roomId }, orderBy: [ROOM_ID_ASC, SEQ_ASC]';
 

@@ -11,19 +11,21 @@ const POST = `mutation ($input: PostMessageInput!) { postMessage(input: $input) 
 /** Of the bench's own Parleys, each of which starts with it; page cursors of one are good for the next. */
 const JWT_SECRET = randomBytes(32).toString('hex');
 
-/** What `npm start` runs, and with which flags. */
-const [, ...START] = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts.start.split(' ');
-const FLAGS = START.slice(0, -1);
-const PROGRAM = [join(ROOT, START.at(-1))];
+/** Node's flags and the program of `npm start` in the checkout at `root`. */
+function startOf(root) {
+  const { start } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts;
+  const args = start.split(' ').slice(start.split(' ').indexOf('node') + 1);
+  return { flags: args.slice(0, -1), program: [join(root, args.at(-1))] };
+}
 
 /**
  * Starts Parley as an operator does, with its log in a file, on the database at `database` or on an empty one that goes when it is
- * stopped. `cpus`: the server's core unless it serves the load; `program`: what Node is to run; `folder`: for its data; `env`: more
- * variables. Resolves as `startServer` does, with the `database` too.
+ * stopped. `root`: the checkout that is built; `cpus`: the server's core unless it serves the load; `program`: what Node is to run;
+ * `folder`: for its data; `env`: more variables. Resolves as `startServer` does, with the `database` too.
  */
 export async function startParley(
   bench,
-  { redis = false, database, cpus, program = PROGRAM, folder, env: more = {} } = {},
+  { root = ROOT, redis = false, database, cpus, program, folder, env: more = {} } = {},
 ) {
   const own = database === undefined ? await bench.services.createDatabase() : undefined;
   const { directory } = await bench.sandbox();
@@ -41,7 +43,14 @@ export async function startParley(
     ...(redis && { REDIS_URL: await bench.services.redisUrl() }),
     ...more,
   };
-  const args = ['--expose-gc', '--import', serverModule('collect-garbage.js'), ...FLAGS, ...program];
+  const start = startOf(root);
+  const args = [
+    '--expose-gc',
+    '--import',
+    serverModule('collect-garbage.js'),
+    ...start.flags,
+    ...(program ?? start.program),
+  ];
   const server = await bench.startServer(args, env, { cpus });
   return {
     ...server,
@@ -53,9 +62,9 @@ export async function startParley(
   };
 }
 
-/** The fan-out of Parley: real accounts, rooms, tokens and posts. */
-export const parleyFanout = (more) => ({
-  start: (bench) => startParley(bench),
+/** The fan-out of Parley, built in the checkout at `root`: real accounts, rooms, tokens and posts. */
+export const parleyFanout = ({ root, ...more } = {}) => ({
+  start: (bench) => startParley(bench, { root }),
   setup: (context) => setUpParley(context),
   protocol: 'graphql-transport-ws',
   path: () => '/graphql',

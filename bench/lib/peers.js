@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { UsageError } from './options.js';
+import { parleyAt } from './parley-at.js';
 import { HERE } from './paths.js';
 
 /** Installs the peers that bench/package.json names, in the versions of its lock, unless they are there. */
@@ -24,10 +25,10 @@ export function versionsOf(peers) {
 }
 
 /**
- * The peers that take part in a section, all or those in `names` (a,b): each with its `name`, `title`, whether it is the `limit`, and
- * what it does in the section as `part`.
+ * The peers that take part in a section, all or those in `peers` (a,b), and the checkout at `before`: each with its `name`, `title`,
+ * whether it is the `limit`, and what it does in the section as `part`.
  */
-export async function peersOf(section, names) {
+export async function peersOf(section, { peers: names, before }) {
   const known = readdirSync(join(HERE, 'peers')).map((file) => file.replace('.js', ''));
   const chosen = names?.split(',') ?? known;
   for (const name of chosen) {
@@ -39,6 +40,14 @@ export async function peersOf(section, names) {
       throw new UsageError(`${peer.name} takes no part in this`);
     }
   }
+  if (before !== undefined)
+    peers.push({
+      name: 'parley-before',
+      title: 'Parley before',
+      // The load finds it by the module that it would be a peer by.
+      module: 'parley',
+      ...parleyAt(resolve(before)),
+    });
   return peers
     .filter((peer) => peer[section] !== undefined)
     .map((peer) => ({ ...peer, title: peer[section].title ?? peer.title, part: peer[section] }))

@@ -12,11 +12,11 @@ export const offsetsOf = (n) => ({ start: 0, middle: n / 2, end: n - 99 });
 /**
  * A room of `n` messages in Parley's own tables, for every peer to page through: written by SQL into a room of a real account, with what
  * the room's row counts. Message k says `message k …` and has the seq k + 1. Answers its `database`, `room` (uuid) and `roomId`, the
- * `reader`'s account, `n`, and Parley's page `cursors`.
+ * `reader`'s account, `n`, and Parley's page `cursors`. `root`: the checkout whose tables they are.
  */
-export async function makeTimeline(bench, n) {
+export async function makeTimeline(bench, n, root) {
   const { url: database } = await bench.services.createDatabase();
-  const server = await startParley(bench, { database });
+  const server = await startParley(bench, { root, database });
   try {
     const reader = await signUp(server.url);
     const roomId = await createRoom(reader);

@@ -1,21 +1,17 @@
-import { parleyOverhead } from '../lib/overhead-peer.js';
-import { parleyPages } from '../lib/pages-peer.js';
-import { parleyFanout } from '../lib/parley-peer.js';
-import { parleyPosts } from '../lib/parley-posts.js';
 import { parleyDownload } from '../lib/download-peer.js';
 import { parleyImages } from '../lib/images-peer.js';
+import { parleyAt } from '../lib/parley-at.js';
 import { parleyUpload } from '../lib/transfer-peer.js';
 
-const fanout = parleyFanout();
+const here = parleyAt();
 
 export default {
   title: 'Parley',
-  fanout,
-  crowd: fanout,
-  post: { title: 'Parley, over HTTP', measure: parleyPosts('http') },
-  overhead: parleyOverhead,
+  ...here,
+  crowd: here.fanout,
+  post: { title: 'Parley, over HTTP', ...here.post },
   upload: { title: 'Parley, hashed, judged and synced', ...parleyUpload },
   download: parleyDownload,
   images: parleyImages,
-  pages: { title: 'Parley, with totalCount', ...parleyPages },
+  pages: { title: 'Parley, with totalCount', ...here.pages },
 };

@@ -14,7 +14,7 @@ export const crowd = {
   check: ({ n }) => checkOpenFiles(n),
 
   async run(bench) {
-    const peers = await peersOf('crowd', bench.options.peers);
+    const peers = await peersOf('crowd', bench.options);
     return { peers, runs: await bench.interleave(peers, (peer) => measure(bench, peer), JSON.stringify) };
   },
 

@@ -23,7 +23,7 @@ export const download = {
   },
 
   async run(bench) {
-    const peers = await peersOf('download', bench.options.peers);
+    const peers = await peersOf('download', bench.options);
     const right = hashOfContent(bench.options.mib);
     const runs = await bench.interleave(peers, (peer) => measure(bench, peer, right), summary);
     return { peers, runs };

@@ -33,7 +33,7 @@ export const fanout = {
   },
 
   async run(bench) {
-    const all = await peersOf('fanout', bench.options.peers);
+    const all = await peersOf('fanout', bench.options);
     // Messages to many rooms do not fit between two looks at the log.
     const peers = all.filter(({ part }) => !part.fromLog || bench.options.rooms === 1);
     return { peers, runs: await bench.interleave(peers, (peer) => measure(bench, peer), summary) };
@@ -57,13 +57,13 @@ export function checkOpenFiles(n) {
   }
 }
 
-async function measure(bench, { name, part }) {
+async function measure(bench, { name, module = name, part }) {
   const { options } = bench;
   const server = await part.start(bench);
   try {
     return await bench.load('fanout.js', {
       ...options,
-      peer: name,
+      peer: module,
       url: server.url,
       postUrl: server.postUrl,
       pid: server.pid,

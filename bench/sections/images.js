@@ -48,7 +48,7 @@ export const images = {
   nameOf: () => 'images',
 
   async run(bench) {
-    const peers = await peersOf('images', bench.options.peers);
+    const peers = await peersOf('images', bench.options);
     const { directory } = await bench.sandbox();
     const pictures = join(directory, 'pictures');
     await mkdir(pictures);

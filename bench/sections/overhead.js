@@ -16,7 +16,7 @@ export const overhead = {
   nameOf: () => 'overhead',
 
   async run(bench) {
-    const peers = await peersOf('overhead', bench.options.peers);
+    const peers = await peersOf('overhead', bench.options);
     const runs = await bench.interleave(peers, (peer) => measure(bench, peer), summary);
     return { peers, runs };
   },

@@ -25,10 +25,18 @@ export const pages = {
   },
 
   async run(bench) {
-    const peers = await peersOf('pages', bench.options.peers);
-    console.error(`writing ${format(bench.options.n)} messages`);
-    const place = await makeTimeline(bench, bench.options.n);
-    const runs = await bench.interleave(peers, (peer) => measure(bench, peer, place), summary);
+    const { n } = bench.options;
+    const peers = await peersOf('pages', bench.options);
+    const places = new Map();
+    for (const root of new Set(peers.map(({ part }) => part.root))) {
+      console.error(`writing ${format(n)} messages`);
+      places.set(root, await makeTimeline(bench, n, root));
+    }
+    const runs = await bench.interleave(
+      peers,
+      (peer) => measure(bench, peer, places.get(peer.part.root)),
+      summary,
+    );
     return { peers, runs };
   },
 

@@ -13,7 +13,7 @@ export const post = {
   nameOf: () => 'post',
 
   async run(bench) {
-    const peers = await peersOf('post', bench.options.peers);
+    const peers = await peersOf('post', bench.options);
     return { peers, runs: await bench.interleave(peers, (peer) => measure(bench, peer), summary) };
   },
 
@@ -50,7 +50,7 @@ async function measureIn(bench, part, rooms) {
   const { services } = bench;
   const database = await services.createDatabase();
   try {
-    const place = await prepare(bench, database.url, rooms);
+    const place = await prepare(bench, database.url, rooms, part.root);
     // Each begins with nothing left to write from before.
     await services.query(database.url, 'checkpoint');
     const measured = { rooms, ...(await part.measure(bench, place)) };
@@ -62,8 +62,8 @@ async function measureIn(bench, part, rooms) {
 }
 
 /** Real accounts and rooms, by Parley, which is then stopped: who writes, and where. */
-async function prepare(bench, database, rooms) {
-  const server = await startParley(bench, { database });
+async function prepare(bench, database, rooms, root) {
+  const server = await startParley(bench, { root, database });
   try {
     const { users, roomIds } = await setUpParley({ url: server.url, n: USERS, rooms });
     const ids = await bench.services.query(

@@ -24,7 +24,7 @@ export const upload = {
   },
 
   async run(bench) {
-    const peers = await peersOf('upload', bench.options.peers);
+    const peers = await peersOf('upload', bench.options);
     const missing = peers.flatMap(({ name: peer, title, part }) => {
       const why = part.missing?.();
       return why === undefined ? [] : [{ peer, missing: `${title} is left out: ${why}` }];

@@ -7,8 +7,9 @@ const GIB = 1024 ** 3;
 const SCANNER = 'the address of a clamd such as tcp://host:3310 or unix:///run/clamav/clamd.ctl';
 
 const DEFAULT_TYPES =
-  'image/jpeg,image/png,image/gif,image/webp,image/avif,image/heic,image/bmp,image/tiff,audio/*,video/*,' +
-  'application/pdf,text/plain,text/csv,text/markdown,application/json,application/zip,application/gzip,' +
+  'image/jpeg,image/png,image/apng,image/gif,image/webp,image/avif,image/heic,image/heif,image/heic-sequence,' +
+  'image/heif-sequence,image/bmp,image/tiff,audio/*,video/*,application/pdf,text/plain,text/csv,text/markdown,' +
+  'text/calendar,text/vcard,text/vtt,application/json,application/zip,application/gzip,' +
   'application/x-tar,application/x-7z-compressed,application/rtf,application/epub+zip,' +
   'application/vnd.openxmlformats-officedocument.wordprocessingml.document,' +
   'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet,' +

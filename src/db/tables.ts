@@ -153,6 +153,8 @@ interface FilesTable {
   /** The name as it is sorted and searched: NFKC, lower case. */
   name_key: string;
   mime_type: string;
+  /** The encoding of a text. Null for other files, and for texts from before it was recorded, which are UTF-8. */
+  charset: string | null;
   size: number;
   sha256: string;
   /** Its bytes; null once it is deleted. */

@@ -6,6 +6,7 @@ import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
 import type { StoredFileRow } from './files.queries.js';
 import type { FileLinks } from './links.js';
+import { savedName } from './saved-name.js';
 import { PictureRefusal, pictureOf, type ShownPicture } from './picture-downloads.js';
 import type { Variants } from './processing/variants.js';
 import type { AddressOf } from './storage/open.js';
@@ -115,8 +116,8 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   }
   const inline = INLINE.test(shown.mime_type) && !link.download;
   const said: SaidOfBytes = {
-    contentType: contentType(shown.mime_type),
-    contentDisposition: contentDisposition(shown.name, { type: inline ? 'inline' : 'attachment' }),
+    contentType: contentType(shown),
+    contentDisposition: contentDisposition(savedName(shown), { type: inline ? 'inline' : 'attachment' }),
     cacheControl,
   };
   res.setHeader('Accept-Ranges', 'bytes');
@@ -177,9 +178,9 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   res.end();
 }
 
-/** Text is judged to be UTF-8 (media-type.ts). */
-const contentType = (mimeType: string): string =>
-  mimeType.startsWith('text/') ? `${mimeType}; charset=utf-8` : mimeType;
+/** Texts from before their encoding was recorded are UTF-8. */
+const contentType = ({ mime_type: mimeType, charset }: ShownPicture): string =>
+  mimeType.startsWith('text/') ? `${mimeType}; charset=${charset ?? 'utf-8'}` : mimeType;
 
 function allowPreflight(res: ServerResponse): void {
   res.writeHead(204, {

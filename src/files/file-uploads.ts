@@ -150,7 +150,7 @@ export class FileUploads {
     call: Call | undefined,
     record?: (trx: Trx, written: FileWritten) => Promise<void>,
   ): Promise<Decided<FileWritten>> {
-    const { storageKey, name, mimeType, size, sha256 } = stored;
+    const { storageKey, name, mimeType, charset, size, sha256 } = stored;
     const lost = await lostTwin(this.deps, stored);
     let blob: HeldBlob | undefined;
     const work = async (write: RoomWrite): Promise<Decided<FileWritten>> => {
@@ -173,6 +173,7 @@ export class FileUploads {
         name,
         name_key: nameKey(name),
         mime_type: mimeType,
+        charset,
         size,
         sha256,
         blob_id: blob.id,

@@ -1,17 +1,24 @@
 import { randomBytes } from 'node:crypto';
 import { deflateRawSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
-import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
+import { isAllowed, judgeMediaType, SAMPLE_BYTES, type Judgement } from './media-type.js';
 
-const judge = (bytes: Buffer | string, name = 'file', claimedType = ''): Promise<string> => {
+/** As an upload is judged: by its first bytes, and by the rest, in chunks of an odd size, where those do not decide. */
+async function judgement(bytes: Buffer | string, name = 'file', claimedType = ''): Promise<Judgement> {
   const whole = Buffer.from(bytes);
-  return judgeMediaType({
+  const { later, ...first } = await judgeMediaType({
     bytes: whole.subarray(0, SAMPLE_BYTES),
     complete: whole.length <= SAMPLE_BYTES,
     name,
     claimedType,
   });
-};
+  for (let from = SAMPLE_BYTES; from < whole.length; from += 10_001)
+    later?.add(whole.subarray(from, from + 10_001));
+  return (await later?.end()) ?? first;
+}
+
+const judge = async (...args: Parameters<typeof judgement>): Promise<string> =>
+  (await judgement(...args)).type;
 
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
@@ -35,6 +42,22 @@ function zip(entries: readonly (readonly [name: string, content: string | Buffer
   );
 }
 
+/** The same with the central directory that archives end with. */
+function withDirectory(entries: Parameters<typeof zip>[0]): Buffer {
+  const directory = Buffer.concat(
+    entries.map(([name]) => {
+      const entry = Buffer.alloc(46);
+      entry.write('PK\x01\x02', 'latin1');
+      entry.writeUInt16LE(name.length, 28);
+      return Buffer.concat([entry, Buffer.from(name)]);
+    }),
+  );
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1');
+  end.writeUInt32LE(directory.length, 12);
+  return Buffer.concat([zip(entries), directory, end]);
+}
+
 const contentTypes = (main: string): string =>
   `<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">` +
   `<Override PartName="/main.xml" ContentType="application/vnd.openxmlformats-officedocument.${main}.main+xml"/></Types>`;
@@ -53,9 +76,6 @@ describe('the type of a file', () => {
 
   it('is octet-stream where nothing fits', async () => {
     expect(await judge(Buffer.from([1, 2, 3, 4, 5, 6, 7, 8]), 'a.txt', 'text/plain')).toBe(
-      'application/octet-stream',
-    );
-    expect(await judge(Buffer.from('caf\xE9', 'latin1'), 'a.txt', 'text/plain')).toBe(
       'application/octet-stream',
     );
     expect(await judge('text\0with a zero', 'a.txt', 'text/plain')).toBe('application/octet-stream');
@@ -99,6 +119,19 @@ describe('the type of a file', () => {
     const head = ['[Content_Types].xml', contentTypes('presentationml.presentation')] as const;
     expect(await judge(zip([head, ['ppt/media/film.bin', noise]]))).toMatch(/presentation$/);
     expect(await judge(zip([['media/film.bin', noise], head]))).toBe('application/zip');
+  });
+
+  it.each([
+    ['word/document.xml', 'wordprocessingml.document'],
+    ['xl/workbook.xml', 'spreadsheetml.sheet'],
+    ['ppt/presentation.xml', 'presentationml.presentation'],
+  ])('is that of an office document whose directory has %s behind a large picture', async (part, type) => {
+    const picture = ['media/image1.png', randomBytes(300_000)] as const;
+    const parts = [picture, ['[Content_Types].xml', contentTypes(type)], [part, '<x/>']] as const;
+    expect(await judge(withDirectory(parts))).toBe(`application/vnd.openxmlformats-officedocument.${type}`);
+    const macros = [...parts, [`${part.split('/')[0]}/vbaProject.bin`, 'x']] as const;
+    expect(await judge(withDirectory(macros))).toBe('application/zip');
+    expect(await judge(withDirectory([picture, [part, '<x/>']]))).toBe('application/zip');
   });
 
   it('is gzip for gzip', async () => {
@@ -156,6 +189,116 @@ describe('the type of a file', () => {
   it('is Markdown for Markdown that begins with a tag', async () => {
     expect(await judge('<h1 align="center">Parley</h1>\n\nText', 'README.md')).toBe('text/markdown');
     expect(await judge('<https://example.com> is where', 'README.md')).toBe('text/markdown');
+  });
+});
+
+describe('text in other encodings', () => {
+  const utf16be = (text: string): Buffer => Buffer.from(text, 'utf16le').swap16();
+
+  it.each([
+    [
+      'UTF-16 as Excel saves it',
+      Buffer.from('\uFEFFName\tStraße\r\nMüller\tHauptstraße 1\r\n', 'utf16le'),
+      'utf-16le',
+    ],
+    ['UTF-16 of scripts without a zero byte', Buffer.from('\uFEFF名前\u3000住所', 'utf16le'), 'utf-16le'],
+    ['UTF-16 in the other byte order', utf16be('\uFEFFName\tCity'), 'utf-16be'],
+    ['UTF-16 without a mark', Buffer.from('Name\tCity\nAda\tLondon', 'utf16le'), 'utf-16le'],
+    [
+      'Windows-1252',
+      Buffer.from('Name;Stra\xDFe;Stadt\nM\xFCller;Hauptstra\xDFe 1;K\xF6ln\n', 'latin1'),
+      'windows-1252',
+    ],
+    ['Shift_JIS', Buffer.from('96bc914f2c8f5a8f8a0a8e5293638b6791be98592c938c8b9e9373', 'hex'), 'shift_jis'],
+  ])('is text: %s', async (_what, bytes, charset) => {
+    expect(await judgement(bytes, 'table.csv', 'text/csv')).toEqual({ type: 'text/csv', charset });
+    expect(await judgement(bytes, 'notes.txt')).toEqual({ type: 'text/plain', charset });
+  });
+
+  it('is markup where UTF-16 holds markup', async () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>';
+    for (const bytes of [
+      Buffer.from(`\uFEFF${svg}`, 'utf16le'),
+      utf16be(`\uFEFF${svg}`),
+      Buffer.from(svg, 'utf16le'),
+      utf16be(svg),
+    ])
+      expect(await judge(bytes, 'notes.txt', 'text/plain')).toBe('image/svg+xml');
+    const html = Buffer.from('<html><body>\xE9', 'latin1');
+    expect(await judge(html, 'notes.txt', 'text/plain')).toBe('text/html');
+  });
+
+  it('is no text where there are control characters, whatever the encoding', async () => {
+    for (const bytes of [
+      Buffer.from('\uFEFFa\u0001b', 'utf16le'),
+      Buffer.from('\xE9\x01\x02\x03', 'latin1'),
+      Buffer.from([0xff, 0xfe, 0x00, 0xd8]),
+      randomBytes(2000),
+    ])
+      expect(await judgement(bytes, 'a.txt', 'text/plain')).toEqual({
+        type: 'application/octet-stream',
+        charset: null,
+      });
+  });
+});
+
+describe('what merely begins like a format', () => {
+  it.each([
+    ['MPEG audio', [0xff, 0xfb, 0x90, 0x00]],
+    ['AAC', [0xff, 0xf1, 0x50, 0x80, 0x02, 0x1f]],
+    ['a bitmap', [0x42, 0x4d, 0x00, 0x01]],
+  ])('is not %s', async (_what, start) => {
+    const rest = Buffer.alloc(5000, 1);
+    expect(await judge(Buffer.concat([Buffer.from(start), rest]))).toBe('application/octet-stream');
+  });
+
+  it('is MPEG audio where frames follow each other, from one to many', async () => {
+    // MPEG-1 layer III, 128 kbit/s at 44.1 kHz: 417 bytes a frame.
+    const frame = Buffer.alloc(417);
+    frame.writeUInt32BE(0xff_fb_90_00);
+    expect(await judge(frame)).toBe('audio/mpeg');
+    expect(await judge(Buffer.concat(Array.from({ length: 400 }, () => frame)))).toBe('audio/mpeg');
+    expect(await judge(Buffer.concat([frame, Buffer.alloc(1000, 1)]))).toBe('application/octet-stream');
+  });
+});
+
+describe('what hides behind its beginning', () => {
+  const space = ' \n'.repeat(50_000);
+
+  it.each([
+    ['<svg/>', 'image/svg+xml'],
+    ['<script>alert(1)</script>', 'text/html'],
+    ['<?xml version="1.0"?><feed/>', 'application/xml'],
+    ['a,b\n1,2', 'text/csv'],
+  ])('is judged by what comes behind 64 KB of space: %s', async (text, type) => {
+    expect(await judge(space + text, 'table.csv')).toBe(type);
+    expect(await judge(Buffer.from(`\uFEFF${space}${text}`, 'utf16le'), 'table.csv')).toBe(type);
+    expect(await judge(space + text + 'x'.repeat(200_000), 'table.csv')).toBe(type);
+  });
+
+  it('is plain text where nothing but space comes, and unknown where no text comes', async () => {
+    expect(await judge(space)).toBe('text/plain');
+    expect(await judge(Buffer.concat([Buffer.from(space), Buffer.from([0, 1, 2])]))).toBe(
+      'application/octet-stream',
+    );
+  });
+
+  it('is a PDF behind space and a byte order mark', async () => {
+    expect(await judge('\n\n%PDF-1.7\n1 0 obj')).toBe('application/pdf');
+    expect(
+      await judge(Buffer.concat([Buffer.from('\uFEFF%PDF-1.4\n'), Buffer.from([0xe2, 0xe3, 0xcf, 0xd3, 0])])),
+    ).toBe('application/pdf');
+  });
+});
+
+describe('formats that begin with a line of text', () => {
+  it.each([
+    ['BEGIN:VCALENDAR\r\nVERSION:2.0\r\n', 'text/calendar'],
+    ['\uFEFFbegin:vcard\nVERSION:3.0\n', 'text/vcard'],
+    ['WEBVTT\n\n00:00.000 --> 00:01.000\nHi', 'text/vtt'],
+    ['WEBVTTX is no subtitle', 'text/plain'],
+  ])('are told by it: %j', async (text, type) => {
+    expect(await judge(text, 'file.txt', 'text/plain')).toBe(type);
   });
 });
 

@@ -1,5 +1,8 @@
 import { fileTypeFromBuffer } from 'file-type';
 import { markupType } from './markup.js';
+import { isMpegAudio } from './mpeg-audio.js';
+import { blankStart, zipEnd, type SecondLook } from './second-look.js';
+import { decodeText, isText } from './text-encoding.js';
 
 /** Bytes from the start of a file that its type is judged by. */
 export const SAMPLE_BYTES = 64 * 1024;
@@ -14,9 +17,6 @@ const TEXTUAL_FORMATS = new Set([
   'application/postscript',
   'application/eps',
   'application/pgp-encrypted',
-  'text/calendar',
-  'text/vcard',
-  'text/vtt',
 ]);
 
 export interface Sample {
@@ -29,33 +29,82 @@ export interface Sample {
   readonly claimedType: string;
 }
 
-/**
- * The media type by content, lower case, without parameters. Text is UTF-8; SVG and HTML are called so whatever the
- * client claims; what is unknown is application/octet-stream.
- */
-export async function judgeMediaType(sample: Sample): Promise<string> {
-  const text = asText(sample);
-  const signature = (await fileTypeFromBuffer(sample.bytes))?.mime;
-  if (text === undefined) return signature ?? UNKNOWN;
-  // A two-byte signature ("BM", "MZ") proves nothing about a file that reads as text.
-  if (signature !== undefined && TEXTUAL_FORMATS.has(signature)) return signature;
-  return markupType(text) ?? plainTextType(text, sample);
+/** What a file is. */
+export interface Judgement {
+  /** The media type, lower case, without parameters. */
+  readonly type: string;
+  /** The encoding of a text, by its name in the WHATWG Encoding Standard; null for what is no text. */
+  readonly charset: string | null;
 }
+
+/** By the first bytes. `later`: if it is set, the rest of the file may change the type. */
+export interface FirstJudgement extends Judgement {
+  readonly later?: SecondLook;
+}
+
+/**
+ * Judges a file by its content. Markup is called so whatever the client claims; what is unknown is
+ * application/octet-stream.
+ */
+export async function judgeMediaType(sample: Sample): Promise<FirstJudgement> {
+  const { bytes, complete } = sample;
+  if (beginsLikePdf(bytes)) return binary('application/pdf');
+  const text = decodeText(bytes, complete);
+  const signature = await signatureOf(sample);
+  if (text === undefined) {
+    const later = signature === 'application/zip' && !complete ? zipEnd() : undefined;
+    return { ...binary(signature ?? UNKNOWN), ...(later && { later }) };
+  }
+  // A two-byte signature ("BM", "MZ") proves nothing about a file that reads as text.
+  if (signature !== undefined && TEXTUAL_FORMATS.has(signature)) return binary(signature);
+  const judged = { type: typeOfText(text.text, sample), charset: text.charset };
+  if (complete || text.text.trim() !== '') return judged;
+  const judgeRest = (rest: string): string => (isText(rest) ? typeOfText(rest, sample) : UNKNOWN);
+  return { ...judged, later: blankStart(text.charset, SAMPLE_BYTES, judgeRest) };
+}
+
+const typeOfText = (text: string, sample: Sample): string =>
+  markupType(text) ?? formatOf(text) ?? plainTextType(text, sample);
 
 /** `allowed`: media types, `type/subtype` or `type/*`. */
 export function isAllowed(type: string, allowed: readonly string[]): boolean {
   return allowed.includes(type) || allowed.includes(`${type.slice(0, type.indexOf('/'))}/*`);
 }
 
-/** The sample as text; undefined when it is no UTF-8 or holds bytes that no text has (WHATWG MIME Sniffing, 3). */
-function asText({ bytes, complete }: Sample): string | undefined {
-  try {
-    // `stream` forgives a character that the sample's end cuts in two.
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: !complete });
-    // eslint-disable-next-line no-control-regex -- looking for them is the point
-    return /[\0-\x08\x0B\x0E-\x1A\x1C-\x1F]/.test(text) ? undefined : text;
-  } catch {
-    return undefined;
+const binary = (type: string): Judgement => ({ type, charset: null });
+
+/** Readers of PDF accept space before the header. */
+const beginsLikePdf = (bytes: Buffer): boolean =>
+  /^(?:\xEF\xBB\xBF)?[\0\t\n\f\r ]*%PDF-\d/.test(bytes.toString('latin1', 0, 1024));
+
+/** The type by the signature, unless that is too short to prove anything and nothing else confirms it. */
+async function signatureOf({ bytes, complete }: Sample): Promise<string | undefined> {
+  const found = (await fileTypeFromBuffer(bytes))?.mime.replace(/;.*/, '');
+  if (found === 'audio/mpeg' || found === 'audio/aac') {
+    return bytes.toString('latin1', 0, 3) === 'ID3' || isMpegAudio(bytes, complete) ? found : undefined;
+  }
+  if (found === 'image/bmp') return isBitmap(bytes) ? found : undefined;
+  return found;
+}
+
+/** The headers' sizes, from OS/2's to that of Windows' fifth version, and the reserved bytes before. */
+const isBitmap = (bytes: Buffer): boolean =>
+  bytes.length >= 18 &&
+  bytes.readUInt32LE(6) === 0 &&
+  [12, 16, 40, 52, 56, 64, 108, 124].includes(bytes.readUInt32LE(14));
+
+/** A text format that its first line names. */
+function formatOf(text: string): string | undefined {
+  const [line = ''] = text.slice(0, 1000).trimStart().split(/\s/, 1);
+  switch (line.toUpperCase()) {
+    case 'BEGIN:VCALENDAR':
+      return 'text/calendar';
+    case 'BEGIN:VCARD':
+      return 'text/vcard';
+    case 'WEBVTT':
+      return 'text/vtt';
+    default:
+      return undefined;
   }
 }
 

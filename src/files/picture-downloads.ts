@@ -13,6 +13,8 @@ export interface ShownPicture {
   readonly size: number;
   readonly sha256: string;
   readonly mime_type: string;
+  /** The encoding of a text. */
+  readonly charset?: string | null;
   readonly name: string;
   /** To be told that its bytes are not there. */
   readonly lost?: () => Promise<void>;

@@ -7,7 +7,7 @@ import type { Clamd } from './clamd.js';
 import { safeName } from './file-name.js';
 import type { ArrivedFile } from './incoming-file.js';
 import { letGo } from './chunks.js';
-import { isAllowed, judgeMediaType, SAMPLE_BYTES } from './media-type.js';
+import { isAllowed, judgeMediaType, SAMPLE_BYTES, type FirstJudgement } from './media-type.js';
 import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';
 import type { Storage } from './storage/storage.js';
@@ -40,6 +40,8 @@ export interface StoredFile {
   readonly storageKey: string;
   readonly name: string;
   readonly mimeType: string;
+  /** The encoding of a text; null for other files. */
+  readonly charset: string | null;
   readonly size: number;
   /** Hex. */
   readonly sha256: string;
@@ -174,7 +176,7 @@ class Intake {
   private readonly name: string;
   private readonly hash = createHash('sha256');
   private size = 0;
-  private mimeType = '';
+  private judged: FirstJudgement | undefined;
 
   constructor(
     private readonly file: ArrivedFile,
@@ -183,7 +185,10 @@ class Intake {
     this.name = safeName(file.name);
   }
 
-  /** The same bytes; the first ones are held back until the type is known, so that none of a refused type is stored. */
+  /**
+   * The same bytes. The first ones are held back until the type is known, so that none of a refused type is stored. Of a type that only the end
+   * shows, storage removes them again when this throws.
+   */
   async *checked(): AsyncGenerator<Uint8Array, void, undefined> {
     let held: Uint8Array[] | undefined = [];
     for await (const chunk of this.file.bytes) {
@@ -192,6 +197,7 @@ class Intake {
       if (this.size > this.limits.maxBytes) throw tooLarge(this.limits.maxBytes);
       this.hash.update(chunk);
       if (held === undefined) {
+        this.judged?.later?.add(chunk);
         yield chunk;
       } else {
         held.push(chunk);
@@ -204,23 +210,42 @@ class Intake {
     if (this.size === 0)
       throw badInput('input.file', 'This file is empty: a file must have at least 1 byte.');
     if (held !== undefined) yield await this.judge(held, true);
+    const settled = await this.judged?.later?.end();
+    if (settled !== undefined) this.judged = settled;
+    this.refuse([this.mimeType]);
   }
 
   /** Once all was read. */
   result(): Omit<StoredFile, 'storageKey'> {
-    return { name: this.name, mimeType: this.mimeType, size: this.size, sha256: this.hash.digest('hex') };
+    return {
+      name: this.name,
+      mimeType: this.mimeType,
+      charset: this.judged?.charset ?? null,
+      size: this.size,
+      sha256: this.hash.digest('hex'),
+    };
+  }
+
+  private get mimeType(): string {
+    return this.judged?.type ?? '';
   }
 
   private async judge(held: readonly Uint8Array[], complete: boolean): Promise<Uint8Array> {
     const bytes = Buffer.concat(held);
-    this.mimeType = await judgeMediaType({
+    this.judged = await judgeMediaType({
       bytes: bytes.subarray(0, SAMPLE_BYTES),
       complete: complete && bytes.length <= SAMPLE_BYTES,
       name: this.name,
       claimedType: this.file.claimedType,
     });
-    if (!isAllowed(this.mimeType, this.limits.allowedTypes)) throw notAllowed(this.mimeType);
+    this.judged.later?.add(bytes.subarray(SAMPLE_BYTES));
+    this.refuse([this.mimeType, ...(this.judged.later?.possible ?? [])]);
     return bytes;
+  }
+
+  /** Throws FILE_TYPE_NOT_ALLOWED unless the file may be one of these types. */
+  private refuse(types: readonly string[]): void {
+    if (!types.some((type) => isAllowed(type, this.limits.allowedTypes))) throw notAllowed(this.mimeType);
   }
 }
 

@@ -60,6 +60,15 @@ describe.each(kinds)('Bad uploads to $backend, into $store', ({ backend, store }
       ['a page behind spaces and comments', `\n\n <!-- GIF89a --> <html>${SCRIPT}`],
       ['a page that a PDF is hidden in', `<html>${SCRIPT}%PDF-1.7\n`],
       ['a drawing with a script', `<svg xmlns="http://www.w3.org/2000/svg">${SCRIPT}</svg>`],
+      [
+        'a drawing in UTF-16',
+        Buffer.from(`\uFEFF<svg xmlns="http://www.w3.org/2000/svg">${SCRIPT}</svg>`, 'utf16le'),
+      ],
+      ['a page behind more space than is judged at first', `${' '.repeat(100_000)}<html>${SCRIPT}`],
+      [
+        'what begins like a sound',
+        Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0]), Buffer.alloc(5000, 1)]),
+      ],
       ['a program', Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01\0', 'latin1'), randomBytes(1000)])],
       ['bytes without meaning', randomBytes(5000)],
     ])('are refused: %s', async (_what, bytes) => {

@@ -65,6 +65,20 @@ describe.each(stores)('downloads from %s', (store) => {
     expect((await get(`${picture}&download=1`)).headers['content-disposition']).toMatch(/^attachment/);
   });
 
+  test('a script that is uploaded as text is saved under a name that no double click runs', async () => {
+    const script = await get(await linkTo('install.ps1', 'Remove-Item *'));
+    expect(script.headers['content-disposition']).toBe('attachment; filename=install.ps1.txt');
+  });
+
+  test('a text in another encoding is served as it is, and its encoding is named', async () => {
+    const bytes = Buffer.from('\uFEFFName\tStraße\r\n', 'utf16le');
+    const table = await get(await linkTo('table.csv', bytes));
+    expect(table.headers['content-type']).toBe('text/csv; charset=utf-16le');
+    expect(table.body.equals(bytes)).toBe(true);
+    const latin = await get(await linkTo('notes.txt', Buffer.from('Hauptstra\xDFe, K\xF6ln', 'latin1')));
+    expect(latin.headers['content-type']).toBe('text/plain; charset=windows-1252');
+  });
+
   test('HEAD tells the same without the bytes', async () => {
     const { status, headers, body } = await get(picture, {}, 'HEAD');
     expect([status, headers['content-length'], body.length]).toEqual([200, '100000', 0]);

@@ -98,6 +98,35 @@ describe.skipIf(isMissing(services.ffmpeg) || isMissing(services.poppler)).each(
       );
     });
 
+    test('a voice message that does not state its length, as browsers record it, has the length of its sound', async () => {
+      const sound = await made(
+        'voice.webm',
+        '-f',
+        'lavfi',
+        '-i',
+        'sine=duration=2',
+        '-c:a',
+        'libopus',
+        '-live',
+        '1',
+      );
+      const found = await known(ada, roomId, 'voice.webm', sound);
+      expect(found).toMatchObject({ mimeType: 'video/webm', video: null });
+      expect(found.audio.durationMs).toBeGreaterThan(1900);
+      expect(found.audio.durationMs).toBeLessThan(2100);
+    });
+
+    test('a film of one picture, with sound that goes on for long, has that picture as its poster', async () => {
+      const still = await made(
+        ...['still.mp4', '-f', 'lavfi', '-i', 'testsrc=duration=0.1:size=320x180:rate=10'],
+        ...['-f', 'lavfi', '-i', 'sine=duration=30', '-pix_fmt', 'yuv420p'],
+      );
+      const { video } = await known(ada, roomId, 'still.mp4', still);
+      expect(video).toMatchObject({ width: 320, height: 180 });
+      expect(video.durationMs).toBeGreaterThan(29_000);
+      expect((await get(video.posterUrl)).status).toBe(200);
+    });
+
     test('a film in another container, and one that was held upright', async () => {
       const webm = await known(ada, roomId, 'a.webm', await film('a.webm', '-c:v', 'libvpx', '-b:v', '200k'));
       expect(webm).toMatchObject({ mimeType: 'video/webm', video: { width: 320, height: 180 } });

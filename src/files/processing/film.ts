@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { demuxerOf } from './media-kinds.js';
@@ -55,7 +56,7 @@ const Report = z.object({
  */
 export async function probeFilm(
   programs: Programs,
-  { ffprobe }: FilmPrograms,
+  { ffprobe, ffmpeg }: FilmPrograms,
   film: Film,
   maxPixels: number,
   signal: AbortSignal,
@@ -63,14 +64,35 @@ export async function probeFilm(
   const shown =
     'stream=codec_type,width,height:stream_disposition=attached_pic:stream_side_data=rotation:format=duration';
   const args = ['-v', 'error', ...inputOf(film), '-show_entries', shown, '-of', 'json'];
-  const text = await programs.run(ffprobe, args, {
-    bounds: BOUNDS,
-    cwd: film.folder,
-    ms: MS,
-    maxOutput: MAX_PROBE_BYTES,
-    signal,
-  });
-  return readReport(text, maxPixels);
+  const options = { bounds: BOUNDS, cwd: film.folder, ms: MS, maxOutput: MAX_PROBE_BYTES, signal };
+  const facts = readReport(await programs.run(ffprobe, args, options), maxPixels);
+  if (facts.duration_ms !== null) return facts;
+  return { ...facts, duration_ms: await measureLength(programs, ffmpeg, film, signal) };
+}
+
+/** Milliseconds. What a browser records as WebM does not state its length: it is read to its end instead. */
+async function measureLength(
+  programs: Programs,
+  ffmpeg: string,
+  film: Film,
+  signal: AbortSignal,
+): Promise<number | null> {
+  const args = ['-nostdin', '-v', 'error', '-nostats', '-stats_period', '3600', '-progress', 'pipe:1'];
+  const options = { bounds: BOUNDS, cwd: film.folder, ms: MS, maxOutput: MAX_PROBE_BYTES, signal };
+  const text = await programs
+    .run(ffmpeg, [...args, ...inputOf(film), '-map', '0', '-c', 'copy', '-f', 'null', '-'], options)
+    .catch((error: unknown) => {
+      // What ends early has an unknown length, and all else that was found.
+      if (error instanceof UnreadableError) return '';
+      throw error;
+    });
+  const microseconds = Number(
+    text
+      .match(/^out_time_us=(\d{1,15})$/gm)
+      ?.at(-1)
+      ?.split('=')[1] ?? 0,
+  );
+  return microseconds > 0 && microseconds / 1e6 < MAX_SECONDS ? Math.round(microseconds / 1000) : null;
 }
 
 /** Reads ffprobe's report. Throws UnreadableError for one that is not as it should be. */
@@ -107,7 +129,10 @@ export function readReport(text: string, maxPixels: number): NewFacts {
   };
 }
 
-/** A picture of the film as a PNG; answers its path. Throws UnreadableError. */
+/**
+ * A picture of the film as a PNG; answers its path. Of one whose last picture comes before the usual moment, as where sound goes on alone, it is the
+ * first. Throws UnreadableError.
+ */
 export async function takePoster(
   programs: Programs,
   { ffmpeg }: FilmPrograms,
@@ -116,7 +141,22 @@ export async function takePoster(
   signal: AbortSignal,
 ): Promise<string> {
   const target = join(film.folder, 'poster.png');
-  const at = Math.min(POSTER_SECONDS, (durationMs ?? 0) / 1000 / 10);
+  for (const at of [Math.min(POSTER_SECONDS, (durationMs ?? 0) / 1000 / 10), 0]) {
+    await drawAt(programs, ffmpeg, film, at, target, signal);
+    // Where there is no picture behind this moment, ffmpeg ends well and writes nothing.
+    if (existsSync(target)) return target;
+  }
+  throw new UnreadableError('a film without pictures');
+}
+
+async function drawAt(
+  programs: Programs,
+  ffmpeg: string,
+  film: Film,
+  at: number,
+  target: string,
+  signal: AbortSignal,
+): Promise<void> {
   const box = `scale=w='min(${String(POSTER_SIDE)},iw)':h='min(${String(POSTER_SIDE)},ih)':force_original_aspect_ratio=decrease`;
   const args = [
     ...['-nostdin', '-v', 'error', '-threads', '1', '-ss', at.toFixed(3), ...inputOf(film)],
@@ -124,7 +164,6 @@ export async function takePoster(
     ...['-threads', '1', '-c:v', 'png', '-f', 'image2', '-update', '1', `file:${target}`],
   ];
   await programs.run(ffmpeg, args, { bounds: BOUNDS, cwd: film.folder, ms: MS, maxOutput: 1024, signal });
-  return target;
 }
 
 function inputOf({ path, mimeType }: Film): string[] {

@@ -41,7 +41,6 @@ export function demuxerOf(mimeType: string): string | undefined {
       return 'avi';
     case 'video/ogg':
     case 'audio/ogg':
-    case 'audio/ogg; codecs=opus':
       return 'ogg';
     case 'audio/mpeg':
       return 'mp3';

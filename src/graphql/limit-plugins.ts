@@ -2,8 +2,10 @@ import { maxAliasesPlugin } from '@escape.tech/graphql-armor-max-aliases';
 import { maxDepthPlugin } from '@escape.tech/graphql-armor-max-depth';
 import { maxDirectivesPlugin } from '@escape.tech/graphql-armor-max-directives';
 import { maxTokensPlugin } from '@escape.tech/graphql-armor-max-tokens';
+import { GraphQLError, type DocumentNode } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { limits, tooComplex } from './limits.js';
+import { mergeCost } from './merge-cost.js';
 
 const refuse = (what: string) => ({
   onReject: [
@@ -12,6 +14,21 @@ const refuse = (what: string) => ({
     },
   ],
 });
+
+/** Before validation, whose work it limits. */
+const mergeCostPlugin = (): Plugin => ({
+  onValidate({ params: { documentAST }, setResult }) {
+    if (mergeCost(documentAST as DocumentNode, limits.mergeCost) > limits.mergeCost)
+      setResult([
+        refusal('The document repeats too many fields, or has too many fragments within fragments.'),
+      ]);
+  },
+});
+
+const refusal = (what: string): GraphQLError => {
+  const error = tooComplex(what);
+  return new GraphQLError(error.message, { originalError: error });
+};
 
 /** Refuses documents beyond the limits with QUERY_TOO_COMPLEX, at parsing and validation, on every transport. */
 export const limitPlugins = (): Plugin[] => [
@@ -33,4 +50,5 @@ export const limitPlugins = (): Plugin[] => [
     n: limits.directives,
     ...refuse(`The document has more than ${String(limits.directives)} directives.`),
   }),
+  mergeCostPlugin(),
 ];

@@ -10,6 +10,8 @@ export const limits = {
   /** Lexical tokens in one document. */
   tokens: 4000,
   directives: 50,
+  /** Selections of all selection sets with their fragments, and pairs of fields of one name in them: what validation compares. */
+  mergeCost: 50_000,
   /** Ids in one `nodes`. */
   nodes: 100,
   /** Bytes of a JSON request body. */

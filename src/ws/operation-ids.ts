@@ -50,6 +50,11 @@ export class OperationIds {
     return true;
   }
 
+  /** Whether an operation was completed that has not settled. */
+  isCompleted(id: string): boolean {
+    return this.operations.get(id)?.completed === true;
+  }
+
   /** The server has said that the operation is over. */
   completed(id: string): void {
     const operation = this.operations.get(id);

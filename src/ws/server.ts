@@ -38,6 +38,7 @@ import { CLOSE } from './close-codes.js';
 import { Heartbeats } from './heartbeats.js';
 import { SocketLog } from './socket-log.js';
 import { SocketOperation } from './operation.js';
+import { SocketTurns } from './socket-turns.js';
 import { LiveSocket, type SocketOrigin } from './socket.js';
 
 /** Messages shorter than this are not worth compressing. */
@@ -62,6 +63,7 @@ export class SocketServer {
   private readonly server: WebSocketServer;
   private readonly core: Server<LiveSocket>;
   private readonly heartbeats = new Heartbeats();
+  private readonly turns = new SocketTurns();
 
   constructor(private readonly deps: SocketServerDeps) {
     this.server = new WebSocketServer({
@@ -101,6 +103,7 @@ export class SocketServer {
         ws,
         connection,
         heartbeats: this.heartbeats,
+        turns: this.turns,
         origin: this.originOf(request),
         log: new SocketLog(logger, requestIdOf(request), connection),
         logger,
@@ -121,9 +124,13 @@ export class SocketServer {
     return makeServer<ConnectionInitMessage['payload'], LiveSocket>({
       // The sockets themselves look to it.
       connectionInitWaitTimeout: 0,
-      execute: (args) => enveloped(args).execute(args),
+      execute: (args) => {
+        const { execute, socket, id } = enveloped(args);
+        return socket.isCompleted(id) ? {} : execute(args);
+      },
       subscribe: async (args) => {
         const { subscribe, context, socket, id } = enveloped(args);
+        if (socket.isCompleted(id)) return {};
         const result = await subscribe(args);
         const events = liveEventsOf(context);
         return events === undefined ? result : socket.operation(events, id);

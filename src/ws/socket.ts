@@ -13,7 +13,9 @@ import type { Beating, Heartbeats } from './heartbeats.js';
 import { Lane } from './lane.js';
 import { OperationIds, type OperationCore, type OperationMessage } from './operation-ids.js';
 import { SocketOperation } from './operation.js';
+import { SocketInbox, type InboxOwner } from './socket-inbox.js';
 import type { SocketLog } from './socket-log.js';
+import type { SocketTurns } from './socket-turns.js';
 
 /** A reader that takes nothing for this long while data waits is let go. */
 const STALLED_MS = 30_000;
@@ -40,6 +42,7 @@ export interface SocketParts {
   readonly ws: WebSocket;
   readonly connection: Socket;
   readonly heartbeats: Heartbeats;
+  readonly turns: SocketTurns;
   readonly origin: SocketOrigin;
   readonly log: SocketLog;
   readonly logger: Logger;
@@ -49,13 +52,14 @@ export interface SocketParts {
  * One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. There may be tens of
  * thousands in a process, so what each keeps is counted: no timer of its own, no closure where a method does.
  */
-export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore, Beating {
+export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore, InboxOwner, Beating {
   viewer: Viewer | undefined;
   readonly origin: SocketOrigin;
   readonly log: SocketLog;
   /** ConnectionInit must be here by then; later, when the viewer's token runs out. */
   dueAt = Date.now() + limits.connectionInitMs;
   private readonly ids = new OperationIds(this);
+  private readonly inbox: SocketInbox;
   private readonly place: number;
   private answered = true;
   /** Undefined until something had to wait for once. */
@@ -69,7 +73,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
   private readonly heartbeats: Heartbeats;
   private readonly logger: Logger;
 
-  constructor({ ws, connection, heartbeats, origin, log, logger }: SocketParts) {
+  constructor({ ws, connection, heartbeats, turns, origin, log, logger }: SocketParts) {
     this.ws = ws;
     this.connection = connection;
     this.heartbeats = heartbeats;
@@ -77,6 +81,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     this.log = log;
     this.logger = logger;
     this.lane = new Lane(ws, connection);
+    this.inbox = new SocketInbox(this, turns);
     this.place = heartbeats.add(this);
   }
 
@@ -168,7 +173,8 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     if (FROM_SERVER.has(envelope.type)) {
       this.end(CLOSE.BAD_MESSAGE);
     } else if (isOfOperation(envelope)) {
-      if (!this.ids.take(envelope)) this.end(CLOSE.TRY_LATER);
+      if (envelope.type === 'subscribe') this.inbox.add(envelope);
+      else if (envelope.type !== 'complete' || !this.inbox.complete(envelope.id)) this.begin(envelope);
     } else {
       // What is no JSON the core refuses itself. It sends back what a ping brings, which may nest deeper than can be written.
       this.handOn(message ?? text).catch((err: unknown) => {
@@ -178,8 +184,28 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     }
   }
 
+  /** Hands on a message whose turn it is. */
+  begin(message: OperationMessage): void {
+    if (!this.ids.take(message)) this.end(CLOSE.TRY_LATER);
+  }
+
+  /** Whether the client has completed an operation that is just beginning: then nothing of it is executed. */
+  isCompleted(id: string): boolean {
+    return this.ids.isCompleted(id);
+  }
+
+  pause(): void {
+    this.ws.pause();
+  }
+
+  resume(): void {
+    // What the client answered before was not read.
+    this.answered = true;
+    this.ws.resume();
+  }
+
   /** Once it is being closed nothing more is done for it, whether the client knows yet or not. */
-  private get isOpen(): boolean {
+  get isOpen(): boolean {
     return this.ws.readyState === this.ws.OPEN;
   }
 
@@ -221,9 +247,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     if (this.ws.isPaused || this.lane.isReady) return;
     this.ws.pause();
     void this.lane.ready().then(() => {
-      // What it answered meanwhile was not read.
-      this.answered = true;
-      this.ws.resume();
+      this.resume();
     });
   }
 
@@ -237,7 +261,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
       // The close waits behind what is not read, so the connection is cut as well.
       this.end(CLOSE.TRY_LATER);
       this.ws.terminate();
-    } else if (!this.answered && this.lane.isEmpty) {
+    } else if (!this.answered && this.lane.isEmpty && !this.ws.isPaused) {
       counts.cut.ws_silent += 1;
       this.ws.terminate();
     } else {

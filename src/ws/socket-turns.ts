@@ -1,0 +1,60 @@
+/** Something with work that waits, such as a socket whose client sent much at once. */
+export interface Backlog {
+  /** Does the next piece of it. Returns whether more is left. */
+  workOff(): boolean;
+}
+
+/** Milliseconds of work on backlogs before others have their turn. */
+const SLICE_MS = 4;
+
+/**
+ * Shares the event loop of a process between the backlogs of its sockets and everything else. Backlogs
+ * take turns, a piece each. After a slice of work, as much time again is left to others: however much
+ * is sent at once, it takes half of the time at most.
+ */
+export class SocketTurns {
+  private readonly waiting = new Set<Backlog>();
+  private turn = 0;
+  private isCounting = false;
+  private isWorking = false;
+
+  /** A number that differs from turn to turn of the event loop. */
+  current(): number {
+    if (!this.isCounting) {
+      this.isCounting = true;
+      setImmediate(() => {
+        this.isCounting = false;
+        this.turn += 1;
+      });
+    }
+    return this.turn;
+  }
+
+  /** Has a backlog worked off, if it is not waiting already. */
+  add(backlog: Backlog): void {
+    this.waiting.add(backlog);
+    if (!this.isWorking) this.work();
+  }
+
+  private work(): void {
+    this.isWorking = true;
+    let begun = 0;
+    setImmediate(() => {
+      begun = performance.now();
+      for (const backlog of this.waiting) {
+        // Added again, it stands at the end.
+        this.waiting.delete(backlog);
+        if (backlog.workOff()) this.waiting.add(backlog);
+        if (performance.now() - begun >= SLICE_MS) break;
+      }
+    });
+    // Right behind it, and behind what follows from it at once: the work of others is not counted.
+    setImmediate(() => {
+      const spent = performance.now() - begun;
+      this.isWorking = this.waiting.size > 0;
+      if (!this.isWorking) return;
+      if (spent < 1) this.work();
+      else setTimeout(() => this.work(), spent);
+    });
+  }
+}

@@ -25,6 +25,7 @@ import { limits } from './graphql/limits.js';
 import { PageCursors } from './graphql/page-cursor.js';
 import { PersistedDocuments } from './graphql/persisted-documents.js';
 import { traceRootFields } from './graphql/traced-fields.js';
+import { connectionLimits } from './http/connections/descriptors.js';
 import { createCors } from './http/cors.js';
 import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
@@ -185,6 +186,7 @@ async function start(
     addressOf: () => (typeof req === 'string' ? req : proxyAddr(req, trust)),
   });
 
+  const connectable = await connectionLimits(config, logger);
   const connections = new LiveConnections({
     bus,
     logger,
@@ -200,7 +202,7 @@ async function start(
     logger,
     requestIdOf,
     clientOf: (req) => proxyAddr(req, trust),
-    limits: config.sockets,
+    limits: { ...config.sockets, limit: connectable.sockets },
     contextParts,
   });
 
@@ -227,6 +229,7 @@ async function start(
     },
     optional: shared.optional,
     isStopping: () => stopping,
+    descriptors: connectable.descriptors,
     logger,
   });
   const { server } = http;

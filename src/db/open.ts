@@ -1,7 +1,9 @@
+import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { PoolFigures } from '../observability/metrics.js';
+import { remembered } from '../observability/remembered.js';
 import type { Database } from './database.js';
 import { openPool, openPostgres, overPool } from './dialect.js';
 import { openEmbeddedPostgres } from './embedded/pglite.js';
@@ -13,7 +15,7 @@ const VACUUM_MS = 10 * 60_000;
 
 export interface OpenDatabase {
   readonly db: Database;
-  /** Rejects when the database does not answer. */
+  /** Rejects when the database does not answer, or the embedded one cannot write. */
   ping(): Promise<unknown>;
   pool(): PoolFigures;
   close(): Promise<void>;
@@ -35,7 +37,7 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   const db = overPool(pool);
   return {
     db,
-    ping: pingOf(db),
+    ping: remembered(() => writeTo(db)),
     pool: figuresOf(pool),
     close: async () => {
       await vacuum[Symbol.asyncDispose]();
@@ -52,5 +54,8 @@ const figuresOf =
     idle: pool.idleCount,
     waiting: pool.waitingCount,
   });
+
+/** Reaches the disk, as a post does, and leaves nothing in any table. */
+const writeTo = (db: Database) => sql`select pg_logical_emit_message(true, 'parley', '')`.execute(db);
 
 const pingOf = (db: Database) => () => db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();

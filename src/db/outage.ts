@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 const PAUSES_MS = [50, 200, 500, 1000, 2000];
 
 /**
- * Whether something that this needs does not answer: Node's connection errors, what pg says of a connection that was lost or not
+ * Whether something that this needs does not answer: Node's connection errors, no file descriptor being left, what pg says of a connection that was lost or not
  * to be had, and Postgres's classes 08 (connection), 53 (resources) and 57P (shutdown).
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
@@ -12,7 +12,7 @@ export function isOutage(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
   return (
-    /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND)/.test(code) ||
+    /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EMFILE|ENFILE)/.test(code) ||
     /^(08|53|57P)/.test(code) ||
     /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error)/.test(
       error.message,

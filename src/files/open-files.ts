@@ -3,6 +3,7 @@ import type { Database } from '../db/database.js';
 import type { Bus } from '../events/bus.js';
 import type { JobKind } from '../jobs/job-runner.js';
 import type { Logger } from '../observability/logger.js';
+import { remembered } from '../observability/remembered.js';
 import { Clamd } from './clamd.js';
 import type { DownloadDeps } from './downloads.js';
 import { FilesService } from './files.service.js';
@@ -43,7 +44,7 @@ export interface OpenFiles {
     readonly logger: Logger;
   };
   /** What `/readyz` asks, by name. */
-  readonly health: Readonly<Record<string, () => Promise<void>>>;
+  readonly health: Readonly<Record<string, () => Promise<unknown>>>;
   /** What files may do without, and whether it is there. */
   readonly optional: Previews['state'];
 }
@@ -132,7 +133,7 @@ export async function openFiles(
       discarded: () => sweeper.sweepSoon(),
     },
     health: {
-      storage: () => storage.check(),
+      storage: remembered(() => storage.check()),
       ...(scanner && { scanner: () => scanner.ping() }),
     },
     optional: previews.state,

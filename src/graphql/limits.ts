@@ -19,6 +19,12 @@ export const limits = {
   /** Characters of the documents that are kept parsed, and of one that is: the tree takes many times as much. */
   keptDocuments: 1024 * 1024,
   keptDocument: 32 * 1024,
+  /** Bytes of the JSON text of one answer, over every transport. */
+  answerBytes: 16 * 1024 * 1024,
+  /** Bytes that may wait for one WebSocket to take them; with more its connection is reset. */
+  waitingBytes: 32 * 1024 * 1024,
+  /** Milliseconds for which a client may take nothing of what waits for it, before its connection is cut. */
+  stalledMs: 30_000,
   /** Files in one multipart request. */
   filesPerRequest: 50,
   /** Bytes of one WebSocket message from a client; a larger one closes the socket with 1009. */

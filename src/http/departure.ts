@@ -1,25 +1,20 @@
 import type { ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { HttpServer } from './server.js';
 
 /** Milliseconds between looks for connections that have nothing under way, once no new ones are taken. */
 const IDLE_CHECK_MS = 100;
+/** Milliseconds for a request to arrive on a connection that was open then. */
+const SILENT_MS = 2000;
 
 /**
  * How an HTTP server is emptied, in three steps: each answer closes its connection (`retire`), no new connection is taken
  * (`close`), the last one has ended (`drained`). Nothing that is under way is cut before its time.
  */
 export class Departure {
-  private readonly sockets = new Set<Socket>();
   private isRetired = false;
   private closed: Promise<void> | undefined;
 
-  constructor(private readonly http: HttpServer) {
-    http.server.on('connection', (socket: Socket) => {
-      this.sockets.add(socket);
-      socket.once('close', () => this.sockets.delete(socket));
-    });
-  }
+  constructor(private readonly http: HttpServer) {}
 
   /**
    * Each answer is the last one on its connection from here on, those under way included; new connections are still taken. So
@@ -38,8 +33,13 @@ export class Departure {
     this.closed ??= new Promise((resolve) => {
       // Or a client that keeps its connection would hold the end up.
       const idle = setInterval(() => this.http.server.closeIdleConnections(), IDLE_CHECK_MS);
+      // Nor one whose request does not come, or not to its end.
+      const silent = setInterval(() => {
+        for (const socket of this.http.connections.idle()) socket.destroy();
+      }, SILENT_MS);
       this.http.server.close(() => {
         clearInterval(idle);
+        clearInterval(silent);
         resolve();
       });
     });
@@ -49,7 +49,7 @@ export class Departure {
   async drained(ms: number): Promise<void> {
     this.close();
     const cut = setTimeout(() => {
-      for (const socket of this.sockets) socket.destroy();
+      for (const socket of this.http.connections) socket.destroy();
     }, ms);
     await this.closed;
     clearTimeout(cut);

@@ -1,6 +1,7 @@
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { mapAsyncIterator, type Plugin } from 'graphql-yoga';
 import type { ErrorCode } from '../errors.js';
+import { answerText } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
 import { placeOf, toClientErrors } from '../graphql/errors.js';
 import type { TransportContext } from '../live/execution-plugin.js';
@@ -17,7 +18,8 @@ export function useClientErrors(): Plugin<object, TransportContext> {
         // Its status was sent with its first byte.
         hook.setResult(mapAsyncIterator(answers, (one) => map(one, parley, (error) => error)));
       } else if (!Array.isArray(result)) {
-        hook.setResult(toClientAnswer(result as ExecutionResult, parley));
+        const answer = toClientAnswer(result as ExecutionResult, parley);
+        hook.setResult({ ...answer, stringify: answerText });
       }
     },
   };

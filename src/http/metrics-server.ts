@@ -1,8 +1,10 @@
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { StartError } from '../errors.js';
+import { limits } from '../graphql/limits.js';
 import type { Logger } from '../observability/logger.js';
 import type { Metrics } from '../observability/metrics.js';
+import { inTurn } from './connections/in-turn.js';
 
 export interface MetricsServerOptions {
   /** 0 lets the system pick one. */
@@ -27,7 +29,7 @@ export async function serveMetrics({
   read,
   logger,
 }: MetricsServerOptions): Promise<MetricsServer> {
-  const server = createServer((req, res) => {
+  const answer = (req: IncomingMessage, res: ServerResponse): void => {
     if (req.url?.split('?', 1)[0] !== '/metrics' || (req.method !== 'GET' && req.method !== 'HEAD')) {
       res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
       return;
@@ -42,7 +44,10 @@ export async function serveMetrics({
         res.writeHead(500, { 'content-type': 'application/json' }).end('{"code":"INTERNAL_SERVER_ERROR"}\n');
       },
     );
-  });
+  };
+  const server = createServer(inTurn(answer));
+  // Of a client that takes nothing.
+  server.setTimeout(limits.stalledMs);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => {
       reject(new StartError(`METRICS_PORT: got ${port}; it cannot be listened on: ${error.message}`));

@@ -7,6 +7,7 @@ import {
 } from 'graphql';
 import { processRegularResult, type GraphQLParams, type YogaServerInstance } from 'graphql-yoga';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { answerText } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
@@ -125,9 +126,9 @@ async function send(
   let text: string;
   if (answer.errors === undefined) {
     headers.push('content-type', `${type}; charset=utf-8`);
-    text = JSON.stringify(answer);
+    text = answerText(answer);
   } else {
-    const response = processRegularResult(answer, fetchAPI, type);
+    const response = processRegularResult({ ...answer, stringify: answerText }, fetchAPI, type);
     status = response.status;
     for (const [name, value] of response.headers) if (name !== 'content-length') headers.push(name, value);
     text = await response.text();

@@ -6,6 +6,10 @@ import type { Logger } from '../observability/logger.js';
 import { tracing, type Tracing } from '../observability/tracing.js';
 import type { Authentication } from '../viewer.js';
 import { limitBodyTime } from './body-time.js';
+import { hasWaiting, inTurn } from './connections/in-turn.js';
+import { OpenConnections } from './connections/open-connections.js';
+import { StalledAnswers } from './connections/stalled-answers.js';
+import { asksForWebSocket, ignoreUpgrade } from './connections/upgrades.js';
 import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
@@ -38,6 +42,8 @@ export interface HttpDeps extends PlainJsonDeps {
   /** What `/readyz` tells along. */
   readonly optional: Readonly<Record<string, string>>;
   readonly isStopping: () => boolean;
+  /** File descriptors that connections may take (connections/descriptors.ts). */
+  readonly descriptors: number;
   readonly logger: Logger;
 }
 
@@ -45,6 +51,7 @@ export interface HttpServer {
   readonly server: Server;
   /** What has not ended. */
   readonly exchanges: Iterable<Exchange>;
+  readonly connections: OpenConnections;
 }
 
 /** The HTTP server: who answers what. */
@@ -59,7 +66,7 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
     },
-    (req, res) => {
+    inTurn((req, res) => {
       const exchange = new Exchange(req, res, deps.requestIdOf(req));
       exchanges.add(exchange);
       res.on('close', () => {
@@ -81,14 +88,25 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
         res.writeHead(500, { 'content-type': 'application/json' });
         res.end('{"code":"INTERNAL_SERVER_ERROR"}\n');
       });
-    },
+    }),
   );
+  const connections = new OpenConnections(server, exchanges, deps.descriptors, deps.logger);
+  const stalled = new StalledAnswers(exchanges);
+  server.on('close', () => stalled[Symbol.dispose]());
   server.on('upgrade', (req, socket, head) => {
+    if (!asksForWebSocket(req)) {
+      const isBusy = (): boolean =>
+        !socket.destroyed &&
+        ([...exchanges].some((one) => one.req.socket === socket) || hasWaiting(req.socket));
+      void ignoreUpgrade(server, req, socket, head, isBusy);
+      return;
+    }
+    connections.becameWebSocket(req.socket);
     socket.on('error', () => socket.destroy());
     if (pathOf(req) === '/graphql') deps.upgrade(req, socket, head);
     else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
   });
-  return { server, exchanges };
+  return { server, exchanges, connections };
 }
 
 async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange): Promise<void> {

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context } from '../graphql/context.js';
 import { toClientErrors } from '../graphql/errors.js';
+import { limits } from '../graphql/limits.js';
 import { LiveEnd } from '../live/answers.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { Following, LiveEvents } from '../live/live-events.js';
@@ -12,8 +13,6 @@ import type { Viewer } from '../viewer.js';
 
 /** A comment is sent this often, so that proxies and clients see a quiet stream alive. */
 const PING_MS = 12_000;
-/** A reader that takes nothing for this long while data waits is let go. */
-const STALLED_MS = 30_000;
 
 /**
  * The text of one event stream (graphql-sse's distinct connections mode): `next` for each answer, its `id` the event's cursor,
@@ -110,7 +109,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private ping(): void {
     // Whoever has not taken what is there gets nothing on top of it.
     if (this.wanted) this.give(':\n\n');
-    else if (Date.now() - this.fullSince > STALLED_MS) {
+    else if (Date.now() - this.fullSince > limits.stalledMs) {
       counts.cut.sse_slow += 1;
       this.cut();
     }

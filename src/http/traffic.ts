@@ -8,6 +8,8 @@ export class Traffic {
 
   constructor(server: Server) {
     server.on('connection', (socket) => {
+      // One that is handed back to the server comes by again.
+      if (this.open.has(socket)) return;
       this.open.add(socket);
       socket.once('close', () => {
         this.open.delete(socket);

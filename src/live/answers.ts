@@ -1,6 +1,7 @@
-import { execute, type ExecutionArgs, type ExecutionResult, type GraphQLError } from 'graphql';
+import { execute, GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql';
 import { isOutage } from '../db/outage.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
+import { answerTooLarge, isTooLarge } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
 import { rootCause, toClientErrors } from '../graphql/errors.js';
 import { counts } from '../observability/counts.js';
@@ -23,7 +24,10 @@ export async function answerTo(args: LiveArgs, event: unknown): Promise<Answer> 
   const { requestId, logger } = args.contextValue;
   const shown =
     errors === undefined ? result : { errors: toClientErrors(errors, requestId, logger), ...result };
-  return { text: JSON.stringify(shown), cursor: cursorOf(event) };
+  const text = JSON.stringify(shown);
+  if (isTooLarge(text))
+    throw new LiveEnd([new GraphQLError('too large', { originalError: answerTooLarge() })]);
+  return { text, cursor: cursorOf(event) };
 }
 
 /** A null where a field may be one would say that nothing is there, and a client that resumes would never be told otherwise. */

@@ -42,8 +42,10 @@ export const counts = {
   socketsOpened: 0,
   /** Sockets that were closed because the process carries as many as it may. */
   socketsRefused: 0,
+  /** Connections that were closed since the process has as many as its file descriptors allow. */
+  connectionsDropped: 0,
   /** Connections that were cut: what they were given was not taken, or a ping not answered. */
-  cut: zeroes(['ws_slow', 'ws_silent', 'sse_slow']),
+  cut: zeroes(['ws_slow', 'ws_silent', 'sse_slow', 'http_slow']),
 
   uploadsStarted: 0,
   uploadsStored: 0,

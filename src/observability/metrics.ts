@@ -55,6 +55,11 @@ const COUNTERS: readonly Row[] = [
   ['wake_ups_missed_total', 'Events found by looking, since no wake-up came.', () => counts.wakeUpsMissed],
   ['sockets_opened_total', 'WebSockets taken.', () => counts.socketsOpened],
   ['sockets_refused_total', 'WebSockets refused at SOCKET_LIMIT.', () => counts.socketsRefused],
+  [
+    'connections_dropped_total',
+    'Connections closed since file descriptors allow no more.',
+    () => counts.connectionsDropped,
+  ],
   ['connections_cut_total', 'Connections cut, by cause: not read, or silent.', () => counts.cut, 'cause'],
   ['uploads_started_total', 'Uploads that began.', () => counts.uploadsStarted],
   ['uploads_stored_total', 'Uploads that were stored and shown.', () => counts.uploadsStored],

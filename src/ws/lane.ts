@@ -1,7 +1,9 @@
 import type { Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { WebSocket } from 'ws';
+import { limits } from '../graphql/limits.js';
 import type { Batch } from '../live/sink.js';
+import { counts } from '../observability/counts.js';
 import { framesOf, messageOf } from './frames.js';
 
 /** Bytes that may wait for a connection before its subscriptions stop reading. */
@@ -46,6 +48,14 @@ export class Lane {
     return this.waitingBytes === 0;
   }
 
+  /** Resets a connection for which more waits than it may. */
+  private overflows(): boolean {
+    if (this.waitingBytes <= limits.waitingBytes) return false;
+    counts.cut.ws_slow += 1;
+    this.connection.resetAndDestroy();
+    return true;
+  }
+
   private get waitingBytes(): number {
     return this.isCompressed ? this.ws.bufferedAmount : this.connection.writableLength;
   }
@@ -69,6 +79,10 @@ export class Lane {
 
   /** A message of the protocol. Calls `done` once the system has taken it, or with an error when it never will. */
   send(text: string, done: (error?: Error | null) => void): void {
+    if (this.overflows()) {
+      done(new Error('the connection has overflowed'));
+      return;
+    }
     this.gather();
     if (this.isCompressed) this.compress(text, done);
     else this.ws.send(text, done);
@@ -76,7 +90,7 @@ export class Lane {
 
   /** The answers to an operation; `id` is its id as it stands in JSON, quotes left out. */
   sendBatch(batch: Batch, id: string): void {
-    if (!this.isOpen) return;
+    if (!this.isOpen || this.overflows()) return;
     if (this.isCompressed) {
       for (const answer of batch.answers) this.compress(messageOf(answer, id));
       return;

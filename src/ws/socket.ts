@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Server, WebSocket as ProtocolSocket } from 'graphql-ws';
 import type { RawData, WebSocket } from 'ws';
 import { isOutage } from '../db/outage.js';
+import { isTooLarge, refusedAnswer } from '../graphql/answer-text.js';
 import { limits } from '../graphql/limits.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
@@ -17,8 +18,6 @@ import { SocketInbox, type InboxOwner } from './socket-inbox.js';
 import type { SocketLog } from './socket-log.js';
 import type { SocketTurns } from './socket-turns.js';
 
-/** A reader that takes nothing for this long while data waits is let go. */
-const STALLED_MS = 30_000;
 /** One that takes a large message bit by bit has this long for it. */
 const SLOW_MS = 300_000;
 /** A connection that has not moved for this long stands still. Shorter than the time between pings, which look. */
@@ -228,8 +227,11 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     const envelope = envelopeOf(parsed(text));
     const { type } = envelope;
     if ((type === 'complete' || type === 'error') && isOfOperation(envelope)) this.ids.completed(envelope.id);
+    const sent = isTooLarge(text)
+      ? `{"id":${JSON.stringify(envelope.id)},"type":"next","payload":${refusedAnswer()}}`
+      : text;
     return new Promise((resolve) => {
-      this.lane.send(text, (err) => resolve(err == null ? undefined : this.goneBy()));
+      this.lane.send(sent, (err) => resolve(err == null ? undefined : this.goneBy()));
     });
   }
 
@@ -256,7 +258,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     const isStill = this.isStill === true;
     this.watchForStandstill();
     const stalled = this.lane.stalledFor();
-    if (stalled > (isStill ? STALLED_MS : SLOW_MS)) {
+    if (stalled > (isStill ? limits.stalledMs : SLOW_MS)) {
       counts.cut.ws_slow += 1;
       // The close waits behind what is not read, so the connection is cut as well.
       this.end(CLOSE.TRY_LATER);

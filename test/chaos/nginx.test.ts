@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makePlace, type Place } from '../support/app.js';
@@ -73,6 +74,21 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
     expect((await feed.take(2, 'roomEvents'))[1]).toMatchObject({ message: { id } });
     await client.dispose();
   });
+
+  test.each(['h2c', 'TLS/1.2'])(
+    'a request that asks for %s is answered as if it did not',
+    async (upgrade) => {
+      const headers = { connection: 'Upgrade', upgrade, 'content-type': 'application/json' };
+      for (const method of ['GET', 'POST']) {
+        const path = method === 'GET' ? '/livez' : '/graphql';
+        const asking = request(`${nginx.url}${path}`, { method, headers });
+        asking.end(method === 'GET' ? undefined : '{"query":"{ __typename }"}');
+        const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+        expect(answer.statusCode).toBe(200);
+        expect(await text(answer)).toMatch(method === 'GET' ? /"ok"/ : /"Query"/);
+      }
+    },
+  );
 
   test('an event stream brings each event when it happens, however short', async () => {
     const query = 'subscription ($roomId: ID!) { roomEvents(roomId: $roomId) { __typename } }';

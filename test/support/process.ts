@@ -18,9 +18,18 @@ export class ServerProcess implements AsyncDisposable {
     return this.written.log;
   }
 
-  /** Resolves when it says that it is ready; rejects with what it wrote when it ends before. */
-  static async start(place: Place, more: Record<string, string> = {}): Promise<ServerProcess> {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+  get pid(): number {
+    return this.child.pid!;
+  }
+
+  /** Resolves when it says that it is ready; rejects with what it wrote when it ends before. `files`: how many it may open. */
+  static async start(
+    place: Place,
+    more: Record<string, string> = {},
+    files?: number,
+  ): Promise<ServerProcess> {
+    const limited = files === undefined ? '' : `ulimit -n ${files}; `;
+    const child = spawn('bash', ['-c', `${limited}exec "$0" --import tsx src/main.ts`, process.execPath], {
       env: { PATH: process.env['PATH'], ...environmentOf(place, more) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -10,19 +10,32 @@ interface OpenFile {
   readonly nfd: number;
   readonly flags: number;
   readonly node: FileNode;
+  /** Emscripten's own number of it. */
+  readonly fd: number;
 }
 
 interface FileNode {
   readonly mode: number;
+  readonly name: string;
+  readonly parent: FileNode;
 }
 
 interface Emscripten {
   readonly NODEFS: {
-    readonly stream_ops: { fsync?: (file: OpenFile) => number };
+    readonly stream_ops: { fsync?: (file: OpenFile) => number; open: (file: OpenFile) => void };
+    readonly node_ops: {
+      mknod: (parent: FileNode, name: string, mode: number, dev: number) => FileNode;
+      unlink: (parent: FileNode, name: string) => void;
+    };
     realPath(node: FileNode): string;
   };
   readonly FS: {
     isDir(mode: number): boolean;
+    /** What is remembered of a file by that name, or found on the disk. Throws where there is none. */
+    lookupNode(parent: FileNode, name: string): FileNode;
+    /** Forgets it. */
+    destroyNode(node: FileNode): void;
+    closeStream(fd: number): void;
     /** Takes one of Emscripten's own error numbers. */
     readonly ErrnoError: new (errno: number) => Error;
   };
@@ -64,6 +77,7 @@ export class DurableNodeFS extends NodeFS {
           ...(emscriptenOpts.preRun ?? []),
           (mod) => {
             const { NODEFS, FS } = mod as unknown as Emscripten;
+            undoFailedOpens({ NODEFS, FS });
             // Every open file shares this object, and every PGlite has its own copy of it.
             NODEFS.stream_ops.fsync = (file) => {
               try {
@@ -86,4 +100,38 @@ export class DurableNodeFS extends NodeFS {
       },
     };
   }
+}
+
+/**
+ * Makes a failed open leave nothing behind. Emscripten makes a new file, remembers it, and opens it in a second step: where no file descriptor
+ * was left for either step, every later attempt of Postgres met "File exists", and each failure kept one of Emscripten's 4096 descriptors.
+ */
+function undoFailedOpens({ NODEFS: { node_ops, stream_ops }, FS }: Emscripten): void {
+  const { mknod } = node_ops;
+  const { open } = stream_ops;
+  /** Made last, and not opened yet. */
+  let made: FileNode | undefined;
+  node_ops.mknod = (parent, name, mode, dev) => {
+    try {
+      return (made = mknod(parent, name, mode, dev));
+    } catch (error) {
+      // It is remembered before it is made.
+      FS.destroyNode(FS.lookupNode(parent, name));
+      throw error;
+    }
+  };
+  stream_ops.open = (file) => {
+    const isNew = file.node === made;
+    made = undefined;
+    try {
+      open(file);
+    } catch (error) {
+      FS.closeStream(file.fd);
+      if (isNew) {
+        node_ops.unlink(file.node.parent, file.node.name);
+        FS.destroyNode(file.node);
+      }
+      throw error;
+    }
+  };
 }

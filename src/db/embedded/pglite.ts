@@ -8,23 +8,11 @@ import type pg from 'pg';
 import { createCluster } from './create-cluster.js';
 import { DurableNodeFS } from './durable-node-fs.js';
 import { PgliteSocket } from './pglite-socket.js';
+import { SETTINGS } from './settings.js';
 import { SingleSession } from './single-session.js';
 
 /** Exit code of a process whose database has panicked: EX_SOFTWARE of sysexits.h. */
 const PANIC_EXIT_CODE = 70;
-
-const SETTINGS: Readonly<Record<string, string>> = {
-  // The one method that reaches DurableNodeFS.
-  wal_sync_method: 'fsync',
-  // The rest of the memory is better used by the operating system's cache, where the pages are anyway.
-  shared_buffers: '32MB',
-  // Log files are kept for reuse: writing a fresh one stops everything for the time that 16 MB take.
-  min_wal_size: '48MB',
-  max_wal_size: '64MB',
-  // What the operator can use (recovery, shutdown, panic), and neither each refused INSERT nor its text.
-  log_min_messages: 'log',
-  log_min_error_statement: 'panic',
-};
 
 export interface EmbeddedPostgresOptions {
   /** Told, line by line, what Postgres writes to its log: starts, recovery, shutdown. */

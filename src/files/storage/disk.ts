@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { access, link, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { link, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fill } from './disk-fill.js';
@@ -17,6 +16,8 @@ import { isStorageKey, type ByteRange, type Storage } from './storage.js';
 
 /** Bytes sent at a time, from the same memory again and again: fresh memory for each cost as much CPU as all the rest. */
 const SEND_BUFFER = 512 * 1024;
+/** What is written to find out whether anything can be. Processes that share the folder share it too. */
+const PROBE = '.probe';
 
 /** Files in a folder: `<root>/<first two digits of the key>/<key>`, beside it `<key>.part` while it is written. */
 export class DiskStorage implements Storage {
@@ -99,7 +100,14 @@ export class DiskStorage implements Storage {
   }
 
   async check(): Promise<void> {
-    await access(this.root, constants.W_OK | constants.X_OK);
+    const probe = join(this.root, PROBE);
+    const handle = await open(probe, 'w');
+    try {
+      await handle.write('ready');
+    } finally {
+      await handle.close();
+    }
+    await rm(probe, { force: true });
   }
 }
 

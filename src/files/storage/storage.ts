@@ -35,7 +35,7 @@ export interface Storage {
   delete(key: string): Promise<void>;
   /** Every key that names bytes or half of them, some perhaps twice, in no order: for looking after what the database does not know. */
   list(): AsyncIterable<string>;
-  /** Rejects when nothing can be written now, as far as that can be told without writing. */
+  /** Rejects when nothing can be written now. Cheap, but not free: whoever asks often remembers the answer. */
   check(): Promise<void>;
 }
 

@@ -117,8 +117,8 @@ async function start(
 
   const database = await openDatabase(config, logger);
   closers.push(() => database.close());
-  const { db } = database;
-  await migrateToLatest(db);
+  const { db, background } = database;
+  await migrateToLatest(background);
 
   const redis = await linkToRedis(config, logger);
   if (redis !== undefined) closers.push(redis.link.close);
@@ -130,7 +130,7 @@ async function start(
     feeds.close();
   });
 
-  const housekeeping = new Housekeeping(db, config.eventRetentionMs, logger);
+  const housekeeping = new Housekeeping(background, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
   const tokens = new Tokens(secret);
@@ -145,15 +145,16 @@ async function start(
   const rooms = new RoomsService({ db, bus, feeds, wakeJobs });
   const publicUrl = (): string => config.publicUrl ?? url;
   const { files, uploadSessions, jobKinds, ...shared } = await openFiles(
-    { config, db, bus, logger, secret, publicUrl, wakeJobs },
+    { config, db, background, bus, logger, secret, publicUrl, wakeJobs },
     closers,
   );
   const resumable = createResumableUploads({ ...shared.resumable, corsOrigins: config.corsOrigins });
   closers.push(() => resumable.idle());
   const messages = new MessagesService({ db, bus, feeds });
   // Messages first: they name files.
-  const emptying = [messages, files].map((slice) => (roomId: string) => slice.emptyRoom(roomId));
-  const jobs = new JobRunner({ db, logger }, [...jobKinds, roomRemoval({ db }, emptying)]);
+  const emptying = [messages, files].map((slice) => (roomId: string) => slice.emptyRoom(background, roomId));
+  const removal = roomRemoval({ db: background }, emptying);
+  const jobs = new JobRunner({ db: background, logger }, [...jobKinds, removal]);
   closers.push(() => jobs.stop());
   const services = tracedEach({
     accounts,
@@ -180,6 +181,7 @@ async function start(
     executions,
     logger,
     requestId,
+    introspection: config.introspection,
     startedAt: performance.now(),
     // A socket that comes back says in `after` where it stopped.
     lastEventId: typeof req === 'string' ? undefined : lastEventIdOf(req),
@@ -213,7 +215,7 @@ async function start(
     documents,
     bodyLimit: limits.bodyBytes,
     cors: createCors(config.corsOrigins),
-    graphiql: createGraphiQLPage(),
+    graphiql: config.graphiql ? createGraphiQLPage() : undefined,
     downloads: createDownloads(shared.downloads),
     resumable,
     upgrade: (req, socket, head) => {

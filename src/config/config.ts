@@ -9,6 +9,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   /** Connections a process opens to Postgres at most. */
   readonly databasePoolSize: number;
+  /** Milliseconds that a statement may take for which a client waits; 0: any. */
+  readonly statementTimeoutMs: number;
   /** Redis or Valkey to carry wake-ups between processes; in-process when undefined. */
   readonly redisUrl: string | undefined;
   /** A Redis Cluster instead. */
@@ -73,6 +75,10 @@ export interface Config {
     /** Compress messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
     readonly compression: boolean;
   };
+  /** To whom the schema is shown by `__schema` and `__type`. */
+  readonly introspection: 'on' | 'signed-in' | 'off';
+  /** Whether browsers are served GraphiQL. */
+  readonly graphiql: boolean;
   readonly persistedDocuments: {
     /** Execute the documents of the list, and no others. */
     readonly only: boolean;

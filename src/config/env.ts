@@ -60,6 +60,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     dataDir: resolve(env.DATA_DIR),
     databaseUrl: env.DATABASE_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
+    statementTimeoutMs: env.DATABASE_STATEMENT_TIMEOUT,
     redisUrl: env.REDIS_URL,
     redisCluster: redisCluster(env.REDIS_CLUSTER_NODES),
     jwtSecret: env.JWT_SECRET,
@@ -96,6 +97,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     workers: env.WORKERS,
     drainDelayMs: env.DRAIN_DELAY,
     sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
+    introspection: env.INTROSPECTION,
+    graphiql: env.GRAPHIQL === 'on',
     persistedDocuments: {
       only: env.PERSISTED_ONLY,
       file: env.PERSISTED_DOCUMENTS === undefined ? undefined : resolve(env.PERSISTED_DOCUMENTS),

@@ -44,6 +44,7 @@ export const schema = z.object({
     'an address such as postgres://user:password@host:5432/name',
   ).optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 1000).default(10),
+  DATABASE_STATEMENT_TIMEOUT: seconds.default(10_000),
   REDIS_URL: url(REDIS, 'an address such as redis://host:6379').optional(),
   REDIS_CLUSTER_NODES: list
     .transform((nodes) => nodes.map((node) => (node.includes('://') ? node : `redis://${node}`)))
@@ -122,6 +123,8 @@ export const schema = z.object({
   DRAIN_DELAY: seconds.default(5000),
   SOCKET_LIMIT: wholeNumber(1, 1_000_000).default(20_000),
   SOCKET_COMPRESSION: flag.default(false),
+  INTROSPECTION: z.enum(['on', 'signed-in', 'off'], 'on, signed-in or off').default('on'),
+  GRAPHIQL: z.enum(['on', 'off'], 'on or off').default('on'),
   PERSISTED_ONLY: flag.default(false),
   PERSISTED_DOCUMENTS: z.string().optional(),
   S3_BUCKET: z.string().optional(),

@@ -1,8 +1,9 @@
-import { Kysely, PostgresDialect, type LogEvent } from 'kysely';
+import { Kysely, PostgresDialect, type LogEvent, type PostgresPool } from 'kysely';
 import pg from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import { tracing } from '../observability/tracing.js';
+import { BackgroundPool } from './background.js';
 import type { Database } from './database.js';
 import { Pipeline } from './pipeline.js';
 import { PipeliningPool } from './pipelining-pool.js';
@@ -42,11 +43,9 @@ export function openPool(poolConfig: pg.PoolConfig, logger: Logger): pg.Pool {
   return pool;
 }
 
-export const overPool = (pool: pg.Pool, pipelines: readonly Pipeline[] = []): Database =>
+export const overPool = (pool: PostgresPool): Database =>
   new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool: pipelines.length === 0 ? pool : new PipeliningPool(pool, pipelines),
-    }),
+    dialect: new PostgresDialect({ pool }),
     ...(tracing !== undefined && { log: traceStatement }),
   });
 
@@ -72,18 +71,25 @@ class PreparingClient extends pg.Client {
   }) as pg.Client['query'];
 }
 
+type PostgresLimits = Pick<Config, 'databasePoolSize'> & Partial<Pick<Config, 'statementTimeoutMs'>>;
+
 /** Connections of a process that its quick statements share, if it may have so many and two more. */
 const PIPELINES = 2;
 
 export interface Postgres {
   readonly db: Database;
+  /** The same for what no client waits for. */
+  readonly background: Database;
   readonly pool: pg.Pool;
   readonly pipelines: readonly Pipeline[];
 }
 
-/** Connects to a Postgres server, 15 or newer, as soon as something is asked of it. */
+/**
+ * Connects to a Postgres server, 15 or newer, as soon as something is asked of it. Statements of `db` that take longer than `statementTimeoutMs`
+ * fail (isStatementTimeout in outage.ts); 0, or none: any time.
+ */
 export function openPostgres(
-  { databasePoolSize }: Pick<Config, 'databasePoolSize'>,
+  { databasePoolSize, statementTimeoutMs = 0 }: PostgresLimits,
   connectionString: string,
   logger: Logger,
 ): Postgres {
@@ -93,10 +99,25 @@ export function openPostgres(
     keepAlive: true,
     application_name: 'parley',
   };
+  // Not a parameter of the start: poolers refuse connections with one that they do not know.
+  const onConnect = async (client: pg.ClientBase): Promise<void> => {
+    if (statementTimeoutMs > 0) await client.query(`set statement_timeout = ${String(statementTimeoutMs)}`);
+  };
+  // The pool waits for what it returns; its types do not say so.
+  const hook = { onConnect: onConnect as (client: pg.ClientBase) => void };
   const shared = Math.min(PIPELINES, databasePoolSize - 2);
-  const pool = openPool({ ...server, max: databasePoolSize - shared, Client: PreparingClient }, logger);
-  const pipelines = Array.from({ length: shared }, () => new Pipeline({ ...server, types }, logger));
-  return { db: overPool(pool, pipelines), pool, pipelines };
+  const max = databasePoolSize - shared;
+  const pool = openPool({ ...server, max, Client: PreparingClient, ...hook }, logger);
+  const pipelines = Array.from(
+    { length: shared },
+    () => new Pipeline({ ...server, types }, onConnect, logger),
+  );
+  return {
+    db: overPool(new PipeliningPool(pool, pipelines)),
+    background: overPool(new BackgroundPool(pool)),
+    pool,
+    pipelines,
+  };
 }
 
 /** The same, to write queries for. */

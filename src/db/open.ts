@@ -14,7 +14,10 @@ import type { Pipeline } from './pipeline.js';
 const VACUUM_MS = 10 * 60_000;
 
 export interface OpenDatabase {
+  /** For clients, who wait: a statement that takes too long fails. */
   readonly db: Database;
+  /** For all else: migrations, jobs, housekeeping, commands. */
+  readonly background: Database;
   /** Rejects when the database does not answer, or the embedded one cannot write. */
   ping(): Promise<unknown>;
   pool(): PoolFigures;
@@ -24,8 +27,8 @@ export interface OpenDatabase {
 /** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
 export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
   if (config.databaseUrl !== undefined) {
-    const { db, pool, pipelines } = openPostgres(config, config.databaseUrl, logger);
-    return { db, ping: pingOf(db), pool: figuresOf(pool, pipelines), close: () => db.destroy() };
+    const { db, background, pool, pipelines } = openPostgres(config, config.databaseUrl, logger);
+    return { db, background, ping: pingOf(db), pool: figuresOf(pool, pipelines), close: () => db.destroy() };
   }
   const embedded = await openEmbeddedPostgres(config.dataDir, {
     log: (line) => logger.debug({ line }, 'postgres'),
@@ -37,6 +40,7 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   const db = overPool(pool);
   return {
     db,
+    background: db,
     ping: remembered(() => writeTo(db)),
     pool: figuresOf(pool),
     close: async () => {

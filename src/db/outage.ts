@@ -20,6 +20,10 @@ export function isOutage(error: unknown): boolean {
   );
 }
 
+/** Whether Postgres ended a statement that took too long, and undid it. It would do the same again: this is no outage that passes. */
+export const isStatementTimeout = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === '57014';
+
 /** How often an attempt may lose a race before that is taken for a defect. */
 const RACES = 10;
 

@@ -30,6 +30,8 @@ export class Pipeline {
 
   constructor(
     private readonly config: pg.ClientConfig,
+    /** What is done on each connection before it is used. */
+    private readonly onConnect: (client: pg.Client) => Promise<void>,
     private readonly logger: Logger,
   ) {}
 
@@ -87,7 +89,8 @@ export class Pipeline {
     };
     client.on('error', ({ message }) => lost(message));
     client.on('end', () => lost('closed'));
-    client.connect().then(
+    const connected = client.connect().then(() => this.onConnect(client));
+    connected.then(
       () => {
         if (this.ended) return client.end();
         this.stream = stream;

@@ -107,6 +107,7 @@ const UploadFilesPayload = builder
         type: [UploadOutcomeUnion],
         description:
           'One result for each file, in the order of the input. A file that is rejected does not affect the others.',
+        complexity: { field: 1, multiplier: limits.filesPerRequest },
         resolve: ({ outcomes }) => outcomes,
       }),
     }),

@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { builder } from '../graphql/builder.js';
+import { SCAN_COST } from '../graphql/connection.js';
 import { decodeId } from '../graphql/ids.js';
 import { text } from '../graphql/text.js';
 import type { FileOrder } from './file-criteria.queries.js';
-import type { FileFilter } from './file-lists.js';
+import { scanOf, type FileFilter } from './file-lists.js';
 
 const FileOrderFieldEnum = builder.enumType('FileOrderField', {
   description: 'What files are ordered by.',
@@ -82,6 +83,12 @@ export const filterOf = (input: FileFilterArg): FileFilter => ({
   ...input,
   uploaderId: input?.uploaderId == null ? null : decodeId('User', input.uploaderId, 'filter.uploaderId'),
 });
+
+/** What a filter costs (SCAN_COST), whatever becomes of its values. */
+export function filterCost(filter: FileFilterArg, order: FileOrder | null | undefined): number {
+  const scan = scanOf(filter ?? {}, order ?? NEWEST_FIRST);
+  return scan === 'nothing' ? 0 : SCAN_COST[scan];
+}
 
 /** What makes a filter and an order another list, to whose pages cursors of this one do not belong. */
 export const identityOf = (filter: FileFilter, { field, direction }: FileOrder): string => {

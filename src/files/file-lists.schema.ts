@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { builder } from '../graphql/builder.js';
-import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
+import { connection, connectionComplexity, SCAN_COST, type ConnectionArgs } from '../graphql/connection.js';
 import { decodeId } from '../graphql/ids.js';
 import { needsViewer } from '../graphql/needs-viewer.js';
 import { eventCursorOf, listCursorDescription, Room, viewerReads } from '../rooms/rooms.schema.js';
@@ -8,12 +8,13 @@ import type { FileOrder } from './file-criteria.queries.js';
 import {
   FileFilterInput,
   FileOrderInput,
+  filterCost,
   filterOf,
   identityOf,
   NEWEST_FIRST,
   type FileFilterArg,
 } from './file-filter.schema.js';
-import type { FileListing } from './file-lists.js';
+import { MAX_PAGED_ROWS, type FileListing } from './file-lists.js';
 import { filesKeyset } from './file-lists.queries.js';
 import { File } from './files.schema.js';
 import { viewerFilesKeyset } from './viewer-files.queries.js';
@@ -39,7 +40,8 @@ builder.objectField(Room, 'files', (t) =>
       extensions: needsViewer,
       description:
         'The files of the room, newest first if `orderBy` is left out. Null if the viewer is not a member.',
-      complexity: connectionComplexity,
+      complexity: ({ filter, orderBy, ...args }: FilesArgs) =>
+        connectionComplexity(args, filterCost(filter, orderBy)),
       args: {
         filter: t.arg({ type: FileFilterInput, description: 'Only files that match this filter.' }),
         orderBy: t.arg({ type: FileOrderInput, description: 'The order. Newest first if left out.' }),
@@ -82,7 +84,9 @@ builder.queryField('files', (t) =>
       extensions: needsViewer,
       description:
         'The files of all rooms that the viewer is a member of, newest first if `orderBy` is left out. Null when signed out. A page costs one look into each of these rooms, no matter how many files they have or how deep the page is; with more than a few thousand rooms, narrow it down with `roomIds`. Conditions that no index covers (see FileFilter), such as a part of a name, are searched for in all of them.',
-      complexity: connectionComplexity,
+      // It looks into each room.
+      complexity: ({ filter, orderBy, ...args }: ViewerFilesArgs) =>
+        connectionComplexity(args, SCAN_COST.counted + 2 * filterCost(filter, orderBy)),
       args: {
         roomIds: t.arg.idList({
           validate: z
@@ -146,13 +150,20 @@ const FilePage = builder.objectRef<FileListing>('FilePage').implement({
   }),
 });
 
+/** Of the rows before a numbered page, which are read as well: at the end of them all as much as of a list that is counted. */
+const passedCost = (rows: number): number =>
+  Math.ceil((SCAN_COST.counted * Math.min(Math.max(rows, 0), MAX_PAGED_ROWS)) / MAX_PAGED_ROWS);
+
 builder.queryField('filePage', (t) =>
   t.field({
     type: FilePage,
     nullable: true,
     description:
       "A numbered page of a room's files, for tables with page numbers. Beyond 10,000 rows it fails with BAD_USER_INPUT: use Room.files to go further. Null if the viewer is not a member.",
-    complexity: ({ size }) => ({ field: 1, multiplier: Math.min(Math.max(size, 1), 100) }),
+    complexity: ({ page, size, filter, orderBy }) => ({
+      field: 1 + filterCost(filter, orderBy) + passedCost(page * size),
+      multiplier: Math.min(Math.max(size, 1), 100),
+    }),
     args: {
       roomId: t.arg.id({ required: true, description: 'Id of a room that you are in.' }),
       page: t.arg.int({

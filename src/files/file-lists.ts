@@ -3,13 +3,13 @@ import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { FileRow } from '../db/tables.js';
 import { badInput } from '../errors.js';
 import { membershipOf } from '../rooms/rooms.queries.js';
-import type { FileCriteria, FileOrder } from './file-criteria.queries.js';
+import { isIndexed, isUnfiltered, type FileCriteria, type FileOrder } from './file-criteria.queries.js';
 import * as queries from './file-lists.queries.js';
 import { nameKey } from './file-name.js';
 import { countViewerFiles, viewerFilesPage, type ViewerRooms } from './viewer-files.queries.js';
 
 /** Rows that numbered pages reach: beyond, counting them off costs too much. */
-const MAX_PAGED_ROWS = 10_000;
+export const MAX_PAGED_ROWS = 10_000;
 const MAX_PAGE_SIZE = 100;
 
 /** What a list of files is narrowed to; all that is given must hold. */
@@ -88,6 +88,13 @@ export class FileLists {
   viewerCount(viewer: ViewerRooms, filter: FileFilter): Promise<number> {
     return countViewerFiles(this.db, viewer, criteriaOf(filter));
   }
+}
+
+/** How much a list of files reads beside its page: nothing more; all that match, to count them; or all of it, to search. */
+export function scanOf(filter: FileFilter, order: FileOrder): 'nothing' | 'counted' | 'searched' {
+  const criteria = criteriaOf(filter);
+  if (isUnfiltered(criteria)) return 'nothing';
+  return isIndexed(criteria, order) ? 'counted' : 'searched';
 }
 
 const criteriaOf = (filter: FileFilter): FileCriteria => ({

@@ -21,6 +21,8 @@ import { openStorage } from './storage/open.js';
 export interface FilesPlace {
   readonly config: Config;
   readonly db: Database;
+  /** The same for what no client waits for. */
+  readonly background: Database;
   readonly bus: Bus;
   readonly logger: Logger;
   /** Signs links, and the tokens of uploads. */
@@ -54,14 +56,14 @@ export interface OpenFiles {
  * called in the reverse order. Throws StartError for a folder of another database.
  */
 export async function openFiles(
-  { config, db, bus, logger, secret, publicUrl, wakeJobs }: FilesPlace,
+  { config, db, background, bus, logger, secret, publicUrl, wakeJobs }: FilesPlace,
   closers: (() => unknown)[],
 ): Promise<OpenFiles> {
   const { uploads: limits, quotas } = config;
   const { storage, receiver, direct, folder, addressOf, close } = await openStorage(config);
   closers.push(close);
   if (folder !== undefined) await matchStore(db, storage, folder);
-  const sweeper = new LeaseSweeper({ db, storage, logger });
+  const sweeper = new LeaseSweeper({ db: background, storage, logger });
   sweeper.start();
   closers.push(() => sweeper.stop());
 
@@ -112,7 +114,7 @@ export async function openFiles(
     }),
     jobKinds: [
       ...previews.jobs,
-      uploadJob({ db, storage, receiver, scanner, sweeper, logger, limits, uploads }),
+      uploadJob({ db: background, storage, receiver, scanner, sweeper, logger, limits, uploads }),
     ],
     downloads: {
       links,

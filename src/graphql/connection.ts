@@ -96,11 +96,19 @@ function pageSize({ first, last }: ConnectionArgs): { count: number; fromEnd: bo
   return { count, fromEnd: last != null };
 }
 
-/** The cost of a connection: its page size times what one row costs. */
-export const connectionComplexity = ({
-  first,
-  last,
-}: ConnectionArgs): { field: number; multiplier: number } => ({
-  field: 1,
+/**
+ * What a list costs beside its page, where its SQL may read more rows than that: all that match, to count them; or all of the list, to
+ * search them. So one operation looks through some twenty to fifty lists (docs/decisions/0041).
+ */
+export const SCAN_COST = { counted: 400, searched: 1000 } as const;
+
+export interface ListCost {
+  readonly field: number;
+  readonly multiplier: number;
+}
+
+/** The cost of a connection: its page size times what one row costs, and `beside` them. */
+export const connectionComplexity = ({ first, last }: ConnectionArgs, beside = 0): ListCost => ({
+  field: 1 + beside,
   multiplier: Math.min(Math.max(first ?? last ?? DEFAULT_PAGE, 1), MAX_PAGE),
 });

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader';
+import type { Config } from '../config/config.js';
 import { unauthenticated } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Operation } from '../observability/operations.js';
@@ -33,6 +34,8 @@ export interface ContextParts {
   readonly socket?: RenewableSocket;
   /** The client's address, as seen through trusted proxies. */
   readonly addressOf: () => string;
+  /** To whom the schema is shown. */
+  readonly introspection: Config['introspection'];
 }
 
 /** What resolvers get: one for each request, and one for each event of a subscription. */
@@ -84,6 +87,9 @@ export class Context {
   get socket(): RenewableSocket | undefined {
     return this.parts.socket;
   }
+  get introspection(): Config['introspection'] {
+    return this.parts.introspection;
+  }
   get authentication(): Authentication {
     return this.parts.authentication;
   }
@@ -122,7 +128,7 @@ export class Context {
  * not say so (needs-viewer.ts) fails instead of showing one what is another's.
  */
 class SharedContext extends Context {
-  constructor({ services, cursors, executions, logger, requestId, startedAt }: ContextParts) {
+  constructor({ services, cursors, executions, logger, requestId, startedAt, introspection }: ContextParts) {
     super({
       startedAt,
       services,
@@ -130,6 +136,7 @@ class SharedContext extends Context {
       executions,
       logger,
       requestId,
+      introspection,
       authentication: { kind: 'none' },
       lastEventId: undefined,
       addressOf: () => '',

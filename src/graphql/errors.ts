@@ -1,6 +1,6 @@
 import { InputValidationError } from '@pothos/plugin-validation';
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql';
-import { isOutage } from '../db/outage.js';
+import { isOutage, isStatementTimeout } from '../db/outage.js';
 import { ParleyError, type ErrorCode, type ErrorDetails } from '../errors.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
@@ -54,6 +54,16 @@ function mapped(error: unknown, requestId: string, logger: Logger): GraphQLError
       requestId,
     );
   }
+  if (isStatementTimeout(cause)) {
+    logger.error({ err: cause, requestId, path: outer?.path }, 'a statement took too long');
+    return coded(
+      outer,
+      'UNAVAILABLE',
+      'The database took too long for this and stopped: ask for less at once, such as a narrower filter, or try again later.',
+      {},
+      requestId,
+    );
+  }
   logger.error({ err: cause, requestId, path: outer?.path }, 'internal error');
   return coded(outer, 'INTERNAL_SERVER_ERROR', 'Something went wrong on the server.', {}, requestId);
 }
@@ -101,9 +111,9 @@ function variableOf(message: string): string | undefined {
   return name + path.replaceAll(/\[(\d+)\]/g, '.$1');
 }
 
-/** An argument that only shows to be wrong at execution, such as an explicit null for one that has a default. */
-const argumentOf = ({ path, message }: GraphQLError): string | undefined =>
-  path === undefined ? undefined : /^Argument "(\w+)" /.exec(message)?.[1];
+/** An argument that only its values show to be wrong, such as an explicit null for one that has a default; validation has a code. */
+const argumentOf = ({ extensions, message }: GraphQLError): string | undefined =>
+  extensions['code'] === undefined ? /^Argument "(\w+)" /.exec(message)?.[1] : undefined;
 
 /** Where in the document and in the answer the error lies. */
 export const placeOf = (error: GraphQLError | undefined): GraphQLErrorOptions => ({
@@ -113,7 +123,11 @@ export const placeOf = (error: GraphQLError | undefined): GraphQLErrorOptions =>
   path: error?.path ?? null,
 });
 
+/** What graphql-js's own rule for lists within lists of the schema says (MaxIntrospectionDepthRule). */
+const TOO_DEEP = 'Maximum introspection depth exceeded';
+
 function engineCode(error: GraphQLError): ErrorCode {
+  if (error.message === TOO_DEEP) return 'QUERY_TOO_COMPLEX';
   if (error.message.startsWith('Syntax Error')) return 'GRAPHQL_PARSE_FAILED';
   return error.extensions['code'] === 'GRAPHQL_VALIDATION_FAILED'
     ? 'GRAPHQL_VALIDATION_FAILED'

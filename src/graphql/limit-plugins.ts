@@ -39,6 +39,7 @@ export const limitPlugins = (): Plugin[] => [
   maxDepthPlugin({
     n: limits.depth,
     flattenFragments: true,
+    ignoreIntrospection: false,
     ...refuse(`The document is nested more than ${String(limits.depth)} fields deep.`),
   }),
   maxAliasesPlugin({

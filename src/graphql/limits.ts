@@ -4,7 +4,10 @@ import { badInput, ParleyError } from '../errors.js';
 export const limits = {
   /** Fields selected, weighted by page sizes (plugin-complexity). */
   complexity: 20_000,
-  depth: 14,
+  /** The same of a subscription, which runs for each event. */
+  eventComplexity: 5000,
+  /** Fields below each other; the introspection of graphql-js has so many. */
+  depth: 15,
   /** Aliases in one document. */
   aliases: 60,
   /** Lexical tokens in one document. */
@@ -35,6 +38,8 @@ export const limits = {
   socketWaiting: 100,
   /** Different selections with which one user follows one room over one process. */
   roomSelections: 50,
+  /** What an event may cost by all selections with which one user follows one room over one process. */
+  roomEventComplexity: 10_000,
   /** Characters of documents that one process keeps to know them by their hashes again, beside those of the list. */
   rememberedDocuments: 8 * 1024 * 1024,
   /** Milliseconds for ConnectionInit to arrive. */

@@ -19,12 +19,14 @@ export type CoercedVariables = ReturnType<typeof getVariableValues>;
  * The values of an operation's variables as its resolvers get them (section 6.1.2 of the specification), or why they do not fit, in the words
  * of graphql-js. Where an object has more fields than its type, one error says so: graphql-js describes the whole object for each field that it
  * does not know, which takes it minutes where there are some ten thousand.
+ * With `hideSuggestions` errors name nothing of the schema that was not asked for.
  * https://spec.graphql.org/October2021/#sec-Coercing-Variable-Values
  */
 export function coerceVariables(
   schema: GraphQLSchema,
   operation: OperationDefinitionNode,
   values: Readonly<Record<string, unknown>> | null | undefined,
+  hideSuggestions = false,
 ): CoercedVariables {
   const { variableDefinitions = [] } = operation;
   if (variableDefinitions.length === 0) return { coerced: {} };
@@ -37,7 +39,10 @@ export function coerceVariables(
         errors: [new GraphQLError(`Variable "$${name}" got invalid value ${unknown}`, { nodes: [variable] })],
       };
   }
-  return getVariableValues(schema, variableDefinitions, values ?? {}, { maxErrors: MAX_ERRORS });
+  return getVariableValues(schema, variableDefinitions, values ?? {}, {
+    maxErrors: MAX_ERRORS,
+    hideSuggestions,
+  });
 }
 
 /** Of the first object at `path` or below it that has more fields than its type. */

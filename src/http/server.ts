@@ -26,7 +26,8 @@ const KEEP_ALIVE_MS = 75_000;
 
 export interface HttpDeps extends PlainJsonDeps {
   readonly cors: Cors;
-  readonly graphiql: GraphiQLPage;
+  /** Undefined where browsers are served none. */
+  readonly graphiql: GraphiQLPage | undefined;
   /** Answers `/files/…`; false where the address is not its own. */
   readonly downloads: (req: IncomingMessage, res: ServerResponse) => boolean;
   readonly resumable: ResumableUploads;
@@ -122,15 +123,23 @@ async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange):
   } else if (path === '/readyz') {
     await readiness.answer(res, deps.isStopping());
   } else if (path === '/') {
-    res.writeHead(307, { location: '/graphql' }).end();
+    answerRoot(deps, res);
   } else if (!deps.downloads(req, res) && !deps.resumable.handle(req, res)) {
     res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
   }
 }
 
+/** GraphiQL, or where there is none what stands in its place. */
+function answerRoot({ graphiql }: HttpDeps, res: ServerResponse): void {
+  if (graphiql !== undefined) res.writeHead(307, { location: '/graphql' }).end();
+  else res.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' }).end(NO_PAGE);
+}
+
+const NO_PAGE = 'This is a Parley server. Its GraphQL API is at /graphql, by POST.\n';
+
 async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> {
   const { req, res, requestId } = exchange;
-  if (deps.graphiql.wants(req)) {
+  if (deps.graphiql?.wants(req) === true) {
     exchange.showId();
     await deps.graphiql.handle(req, res);
     return;

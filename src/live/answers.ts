@@ -1,5 +1,5 @@
 import { execute, GraphQLError, type ExecutionArgs, type ExecutionResult } from 'graphql';
-import { isOutage } from '../db/outage.js';
+import { isOutage, isStatementTimeout } from '../db/outage.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import { answerTooLarge, isTooLarge } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
@@ -31,7 +31,10 @@ export async function answerTo(args: LiveArgs, event: unknown): Promise<Answer> 
 }
 
 /** A null where a field may be one would say that nothing is there, and a client that resumes would never be told otherwise. */
-const isTransient = (error: GraphQLError): boolean => isOutage(rootCause(error));
+function isTransient(error: GraphQLError): boolean {
+  const cause = rootCause(error);
+  return isOutage(cause) || isStatementTimeout(cause);
+}
 
 /** The cursor to resume from after an event; undefined where it has no place in a log. */
 function cursorOf(event: unknown): string | undefined {

@@ -3,15 +3,20 @@ import {
   getOperationAST,
   Kind,
   GraphQLError,
+  validate,
+  type DocumentNode,
   type ExecutionArgs,
   type ExecutionResult,
+  type GraphQLSchema,
   type OperationDefinitionNode,
+  type ValidationRule,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import type { Context } from '../graphql/context.js';
 import { executeOperation } from '../execution/execute.js';
 import type { Variables } from '../execution/plan.js';
-import { tooCostly } from '../graphql/cost.js';
+import { costRefusal, introspects } from '../graphql/cost.js';
+import { introspectionRefusal } from '../graphql/introspection.js';
 import { coerceVariables } from '../graphql/variables.js';
 import { tracing } from '../observability/tracing.js';
 import { LiveEvents } from './live-events.js';
@@ -34,8 +39,13 @@ const MAX_NAME = 128;
  */
 export function useExecution(): Plugin<TransportContext> {
   return {
-    onValidate({ addValidationRule }) {
+    onValidate({ addValidationRule, setValidationFn, context }) {
       addValidationRule(unconditionalRoot);
+      if (hidesNames(context.parley)) {
+        setValidationFn((schema: GraphQLSchema, document: DocumentNode, rules: ValidationRule[]) =>
+          validate(schema, document, rules, { hideSuggestions: true }),
+        );
+      }
     },
     onExecute({ setExecuteFn, args }) {
       const context = contextOf(args);
@@ -69,6 +79,9 @@ export function executeFor(
   return context.executions.track(inSpan(context, () => executeOperation(given, admitted.variables)));
 }
 
+/** Whether errors keep to themselves how something that was misspelt is called: where the schema is not shown to all. */
+const hidesNames = ({ introspection }: Context): boolean => introspection !== 'on';
+
 const contextOf = (args: ExecutionArgs): Context => (args.contextValue as TransportContext).parley;
 
 /** Runs an operation in a span: of its request over HTTP; on a socket, of the trace that the client names. */
@@ -96,8 +109,8 @@ interface Refusal extends ExecutionResult {
 
 /**
  * Answers an operation's variables, coerced, or why it is refused as a whole: for a bad token (answered as if signed out, its nulls would look
- * like rooms that are gone; only what brings a new token passes), for variables that do not fit, or because it asks for too much. Remembers what is
- * asked for, for whoever reports on the request.
+ * like rooms that are gone; only what brings a new token passes), for the schema where that is not shown, for variables that do not fit, or
+ * because it asks for too much. Remembers what is asked for, for whoever reports on the request.
  */
 function admit(
   context: Context,
@@ -109,14 +122,22 @@ function admit(
   context.operation = { name: operation.name?.value.slice(0, MAX_NAME), kind: operation.operation };
   const { authentication } = context;
   if (authentication.kind === 'refused' && !onlySignsIn(operation)) return whole(authentication.error);
-  const { coerced: variables, errors } = coerceVariables(args.schema, operation, args.variableValues);
+  const hidden = introspectionRefusal(context.introspection, context.viewer !== undefined);
+  if (hidden !== undefined && introspects(args, operation)) return whole(hidden);
+  const { schema, variableValues } = args;
+  const { coerced: variables, errors } = coerceVariables(
+    schema,
+    operation,
+    variableValues,
+    hidesNames(context),
+  );
   if (errors !== undefined) return { errors };
-  const costs = tooCostly(args, operation);
-  return costs === undefined ? { variables } : whole(costs);
+  const refused = costRefusal(args, operation, variables);
+  return refused === undefined ? { variables } : whole(refused);
 }
 
 const whole = (error: Error): Refusal => ({
-  errors: [new GraphQLError(error.message, { originalError: error })],
+  errors: [error instanceof GraphQLError ? error : new GraphQLError(error.message, { originalError: error })],
 });
 
 const onlySignsIn = ({ selectionSet }: OperationDefinitionNode): boolean =>

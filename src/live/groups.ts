@@ -21,15 +21,22 @@ interface RoomGroups {
   context: Context | undefined;
   /** Of the events that the log has gone on by in this turn. */
   known: KnownSubjects | undefined;
-  /** In how many groups each user is. */
-  readonly selections: Map<string, number>;
+  /** What each user follows it with. */
+  readonly followed: Map<string, Followed>;
+}
+
+/** The different selections of one user. */
+interface Followed {
+  readonly selections: number;
+  /** What an event costs by all of them. */
+  readonly cost: number;
 }
 
 const rooms = new WeakMap<Feed, RoomGroups>();
 
 /**
  * Lets a subscriber follow a room together with all who select the same there. Answers its membership, to be stopped by the
- * client. Throws RATE_LIMITED for a user who follows the room with too many different selections: each costs an execution an event.
+ * client. Throws RATE_LIMITED for a user whose different selections are too many, or cost too much together: each is executed for each event.
  */
 export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupMember {
   const room = roomOf(watch.feed);
@@ -37,9 +44,11 @@ export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupM
   const { name } = selection;
   const known = room.groups.get(name);
   if (known?.isFollowedBy(watch.userId) !== true) {
-    const others = room.selections.get(watch.userId) ?? 0;
-    if (others >= limits.roomSelections) throw tooManySelections();
-    room.selections.set(watch.userId, others + 1);
+    const { selections, cost } = room.followed.get(watch.userId) ?? { selections: 0, cost: 0 };
+    const together = cost + selection.cost;
+    if (selections >= limits.roomSelections || together > limits.roomEventComplexity)
+      throw tooManySelections();
+    room.followed.set(watch.userId, { selections: selections + 1, cost: together });
   }
   return new GroupMember(watch, known ?? open(room, watch, args, selection), sink);
 }
@@ -47,14 +56,14 @@ export function follow(watch: RoomWatch, args: LiveArgs, sink: LiveSink): GroupM
 const tooManySelections = (): ParleyError =>
   new ParleyError(
     'RATE_LIMITED',
-    `You already follow this room with ${limits.roomSelections} different selections: end one of them, or use one of their selections.`,
+    `You can follow a room with ${limits.roomSelections} different selections, which may cost ${limits.roomEventComplexity} an event together: end one of them, or use one of their selections.`,
     { retryAfter: 1 },
   );
 
 function roomOf(feed: Feed): RoomGroups {
   const known = rooms.get(feed);
   if (known !== undefined) return known;
-  const room: RoomGroups = { groups: new Map(), context: undefined, known: undefined, selections: new Map() };
+  const room: RoomGroups = { groups: new Map(), context: undefined, known: undefined, followed: new Map() };
   rooms.set(feed, room);
   feed.onAppend((_rows, known) => {
     room.context = undefined;
@@ -69,7 +78,7 @@ function open(
   room: RoomGroups,
   watch: RoomWatch,
   args: LiveArgs,
-  { name, needsViewer, showsRoom }: Selection,
+  { name, needsViewer, showsRoom, cost }: Selection,
 ): LiveGroup {
   const own = needsViewer ? args.contextValue.fresh() : args.contextValue.shared();
   const group = new LiveGroup({
@@ -81,9 +90,9 @@ function open(
     tellsCheckpoints: watch.tellsCheckpoints,
     showsRoom,
     onUserGone: (userId) => {
-      const left = (room.selections.get(userId) ?? 0) - 1;
-      if (left > 0) room.selections.set(userId, left);
-      else room.selections.delete(userId);
+      const followed = room.followed.get(userId);
+      if (followed === undefined || followed.selections <= 1) room.followed.delete(userId);
+      else room.followed.set(userId, { selections: followed.selections - 1, cost: followed.cost - cost });
     },
     onEmpty: () => {
       counts.groups -= 1;

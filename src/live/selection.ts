@@ -17,6 +17,7 @@ import {
   type OperationDefinitionNode,
   type ValueNode,
 } from 'graphql';
+import { costOf } from '../graphql/cost.js';
 import { doesNeedViewer } from '../graphql/needs-viewer.js';
 import type { LiveArgs } from './answers.js';
 
@@ -31,6 +32,8 @@ export interface Selection {
   readonly needsViewer: boolean;
   /** It shows the room itself, which every event changes. */
   readonly showsRoom: boolean;
+  /** What an event costs (graphql/cost.ts). */
+  readonly cost: number;
 }
 
 /** Where a subscriber begins is not what it is sent. */
@@ -148,5 +151,5 @@ function read(args: ExecutionArgs, values: Record<string, unknown>): Selection {
     .toSorted((a, b) => (a.name.value < b.name.value ? -1 : 1));
   const { selectionSet } = rewrite({ ...operation, variableDefinitions: [] });
   const name = [selectionSet, ...fragments.map(rewrite)].map(print).join('\n');
-  return { name, needsViewer, showsRoom };
+  return { name, needsViewer, showsRoom, cost: costOf(args, operation, values) };
 }

@@ -114,7 +114,7 @@ builder.objectField(Room, 'messages', (t) =>
       extensions: needsViewer,
       description:
         "The room's messages in log order, oldest first, replies included. Begin with `last: 50`, then page back with `before`. Null if the viewer is not a member.",
-      complexity: connectionComplexity,
+      complexity: (args) => connectionComplexity(args),
       resolve: async (room, args: ConnectionArgs, ctx) => {
         if (!(await viewerReads(ctx, room.id))) return null;
         const page = await connection(

@@ -1,4 +1,4 @@
-import { transaction } from '../db/database.js';
+import { transaction, type Database } from '../db/database.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { MessageRow } from '../db/tables.js';
 import { badInput, forbidden, notFound } from '../errors.js';
@@ -35,8 +35,8 @@ export class MessagesService {
   }
 
   /** Deletes some messages of a deleted room; false once there are none. */
-  emptyRoom(roomId: string): Promise<boolean> {
-    return transaction(this.deps.db, (trx) => queries.deleteNewestOfRoom(trx, roomId));
+  emptyRoom(db: Database, roomId: string): Promise<boolean> {
+    return transaction(db, (trx) => queries.deleteNewestOfRoom(trx, roomId));
   }
 
   /** Changes the body of one's own message. The same body again writes nothing. */

@@ -1,4 +1,4 @@
-import { isOutage } from '../db/outage.js';
+import { isOutage, isStatementTimeout } from '../db/outage.js';
 import { ParleyError } from '../errors.js';
 import { tracing, type SpanOptions } from '../observability/tracing.js';
 import { postBatch, type Posted, type PostingDeps } from './post-batch.js';
@@ -82,6 +82,8 @@ export class Posting {
       if (isOutage(error)) throw error;
       const [only, ...others] = batch;
       if (others.length === 0) only?.reject(error);
+      // Alone, each of them could take as long.
+      else if (isStatementTimeout(error)) for (const { reject } of batch) reject(error);
       // It was undone, and one of them did it: alone, the others pass.
       else for (const one of batch) await this.write(roomId, line, [one]);
     }

@@ -2,7 +2,7 @@ import { User, userOf } from '../accounts/accounts.schema.js';
 import type { MembershipRow, RoomRow } from '../db/tables.js';
 import { encodeEventCursor } from '../events/event-cursor.js';
 import { builder } from '../graphql/builder.js';
-import { connection, connectionComplexity, type ConnectionArgs } from '../graphql/connection.js';
+import { connection, connectionComplexity, SCAN_COST, type ConnectionArgs } from '../graphql/connection.js';
 import { defineLoader, type Context } from '../graphql/context.js';
 import { decodeId } from '../graphql/ids.js';
 import { needsViewer } from '../graphql/needs-viewer.js';
@@ -144,7 +144,7 @@ builder.node(Room, {
         extensions: needsViewer,
         description:
           'The members of the room, in the order in which they joined. Null if the viewer is not a member.',
-        complexity: connectionComplexity,
+        complexity: (args) => connectionComplexity(args),
         resolve: async (room, args: ConnectionArgs, ctx) => {
           if (!(await viewerReads(ctx, room.id))) return null;
           const page = await connection(
@@ -247,7 +247,8 @@ builder.queryFields((t) => ({
       nullable: true,
       description:
         'Public rooms and those that the viewer is a member of, ordered by slug. UNAUTHENTICATED when signed out, unlike `files` and `viewer`, which are null.',
-      complexity: connectionComplexity,
+      complexity: ({ filter, ...args }) =>
+        connectionComplexity(args, filter?.nameContains == null ? 0 : SCAN_COST.searched),
       args: { filter: t.arg({ type: RoomFilterInput, description: 'Only rooms that match this filter.' }) },
       resolve: (_root, { filter, ...args }, ctx) => {
         const viewer = ctx.signedIn();

@@ -143,6 +143,20 @@ describe('What one request may ask for', () => {
     await costly.end();
     expect(costly.codes).toEqual(['QUERY_TOO_COMPLEX']);
     expect(costly.results).toEqual([]);
+    // An event may cost less than an operation that comes once.
+    const dear = subscribe(client, query(30), { roomId });
+    await dear.end();
+    expect(dear.error).toMatchObject([{ message: expect.stringContaining(`${limits.eventComplexity}`) }]);
+    expect(
+      await overHttp(
+        user,
+        query(30).replace(
+          'subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { message {',
+          'query ($roomId: ID!) { node(id: $roomId) { ... on Message {',
+        ),
+        { roomId },
+      ),
+    ).toEqual([]);
     await eventually(5000, 'the other one goes on', async () => {
       await user.post(roomId, 'hello');
       return fine.results.length > 0;

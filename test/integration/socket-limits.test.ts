@@ -9,7 +9,7 @@ import { counts } from '../../src/observability/counts.js';
 import { startParley } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually, within } from '../support/deadline.js';
-import { live, subscribe } from '../support/live.js';
+import { live, subscribe, type Feed } from '../support/live.js';
 
 const POST =
   'mutation ($roomId: ID!, $body: String!) { postMessage(input: { roomId: $roomId, body: $body }) { eventCursor } }';
@@ -231,6 +231,54 @@ describe('A socket', () => {
     await eventually(5000, 'a place to be free', async () => {
       const again = subscribe(client, select(limits.roomSelections), { roomId });
       await eventually(5000, 'it to begin or end', () => again.isOver || again.results.length > 0);
+      return again.results.length > 0;
+    });
+    await client.dispose();
+    await others.dispose();
+  });
+
+  test('follows a room with selections that cost no more than so much an event together, and with others when some have ended', async () => {
+    const roomId = await ada.createRoom();
+    // 6 rows of 10 files of 10, and what leads there.
+    const select = (n: number): string =>
+      `subscription ($roomId: ID!) { messageAdded(roomId: $roomId) { c${n}: cursor message { files { room {
+        messages(first: 6) { edges { node { id files { id name mimeType size sha256 } } } } } } } } }`;
+    const client = live(ada);
+    const bob = await signUp(app.url);
+    await bob.join(roomId);
+    const feeds: Feed[] = [];
+    let refused: Feed | undefined;
+    for (let n = 0; refused === undefined && n < limits.roomSelections; n++) {
+      const feed = subscribe(client, select(n), { roomId });
+      const body = `begun ${n}`;
+      await eventually(10_000, 'it to begin or end', async () => {
+        if (feed.results.length === 0 && !feed.isOver) await ada.post(roomId, body);
+        return feed.isOver || feed.results.length > 0;
+      });
+      if (feed.isOver) refused = feed;
+      else feeds.push(feed);
+    }
+    expect(refused?.codes).toEqual(['RATE_LIMITED']);
+    expect(feeds.length).toBeGreaterThan(1);
+    expect(feeds.length).toBeLessThan(limits.roomEventComplexity / 1000);
+    // One of those that they follow already costs nothing more, and what others follow is theirs.
+    const others = live(bob);
+    const [same, another] = [
+      subscribe(client, select(0), { roomId }),
+      subscribe(others, select(99), { roomId }),
+    ];
+    await eventually(10_000, 'both to have begun', async () => {
+      await ada.post(roomId, 'again');
+      return same.results.length > 0 && another.results.length > 0;
+    });
+    same.stop();
+    for (const feed of feeds) feed.stop();
+    await eventually(10_000, 'a place to be free', async () => {
+      const again = subscribe(client, select(100), { roomId });
+      await eventually(10_000, 'it to begin or end', async () => {
+        await ada.post(roomId, 'once more');
+        return again.isOver || again.results.length > 0;
+      });
       return again.results.length > 0;
     });
     await client.dispose();

@@ -1,4 +1,6 @@
 import js from '@eslint/js';
+// @ts-expect-error -- it comes without types
+import redos from 'eslint-plugin-redos';
 import { defineConfig } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 import { house } from './eslint/plugin.js';
@@ -87,6 +89,20 @@ export default defineConfig(
   // What the server says, it says to its logger.
   { files: ['src/**'], rules: { 'no-console': 'error' } },
 
+  // Texts of clients and of other servers meet these: each must take time in proportion to the text, and be there to be checked.
+  {
+    files: ['src/**', 'client/**', 'migrations/**'],
+    ignores: ['**/*.test.ts'],
+    plugins: { redos },
+    rules: {
+      'redos/no-vulnerable': ['error', { ignoreErrors: false, timeout: 30_000 }],
+      'no-restricted-globals': [
+        'error',
+        { name: 'RegExp', message: 'Write the expression as a literal, so that its cost is checked.' },
+      ],
+    },
+  },
+
   // The directions of the house: eslint/house.js has the table.
   {
     files: ['src/**', 'migrations/**', 'web/**'],
@@ -114,7 +130,7 @@ export default defineConfig(
       ...untyped,
     },
   },
-  { files: ['eslint/**'], rules: untyped },
+  { files: ['eslint/**', 'eslint.config.js'], rules: untyped },
 
   // The bench has packages of its own, which are not installed with ours: the compiler leaves it out, and without types somebody
   // else has to know what is defined.

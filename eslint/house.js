@@ -35,7 +35,8 @@ const RIGHT_BELOW = {
   config: ['viewer'],
   viewer: ['errors'],
   errors: ['package-directory'],
-  'package-directory': [],
+  'package-directory': ['text'],
+  text: [],
   // Beside src/: released steps stand on nothing that may change, and the page talks to the server like any client.
   migrations: [],
   web: [],

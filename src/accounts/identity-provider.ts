@@ -8,6 +8,7 @@ import {
 import type { IdentityProvider as ProviderConfig } from '../config/config.js';
 import type { Database } from '../db/database.js';
 import { newId, newTag } from '../db/ids.js';
+import { beginning } from '../text.js';
 import { accountBySubject, insertUser } from './accounts.queries.js';
 
 /** Asymmetric algorithms only: with a shared secret, whoever checks tokens could make them. */
@@ -42,8 +43,10 @@ export class IdentityProvider {
   /** Undefined for a token that is not the provider's, was altered, or has run out. `expiresAt` in ms since the epoch. */
   async verify(token: string): Promise<{ userId: string; expiresAt: number } | undefined> {
     const claims = await this.claims(token);
-    if (claims?.sub === undefined || claims.exp === undefined) return undefined;
-    return { userId: await this.userId(claims.sub, claims), expiresAt: claims.exp * 1000 };
+    const { sub, exp } = claims ?? {};
+    if (claims === undefined || sub === undefined || exp === undefined) return undefined;
+    if (sub.length > MAX_CLAIM || !isStorable(sub)) return undefined;
+    return { userId: await this.userId(sub, claims), expiresAt: exp * 1000 };
   }
 
   private async claims(token: string): Promise<JWTPayload | undefined> {
@@ -86,7 +89,7 @@ export class IdentityProvider {
         id: newId(),
         email: address ?? null,
         handle,
-        name: (text(claims['name']) ?? wanted).slice(0, 100),
+        name: beginning(text(claims['name']) ?? wanted, 100),
         password_hash: null,
         issuer: this.config.issuer,
         subject,
@@ -98,8 +101,18 @@ export class IdentityProvider {
   }
 }
 
-const text = (claim: unknown): string | undefined =>
-  typeof claim === 'string' && claim.trim() !== '' ? claim.trim() : undefined;
+/** Characters of a claim that are looked at: OpenID Connect allows a subject no more, and nothing else needs more. */
+const MAX_CLAIM = 255;
+
+/** Whether Postgres takes it as it is. */
+const isStorable = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
+
+/** Undefined for what is no text, or none that can be stored. */
+function text(claim: unknown): string | undefined {
+  if (typeof claim !== 'string' || !isStorable(claim)) return undefined;
+  const trimmed = beginning(claim.trim(), MAX_CLAIM);
+  return trimmed === '' ? undefined : trimmed;
+}
 
 function handleFrom(name: string): string {
   const handle = name

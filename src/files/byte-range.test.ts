@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { cpuTime } from '../../test/support/work.js';
 import { chooseRange } from './byte-range.js';
 
 const file = { size: 100, etag: '"abc"', lastModified: 'Thu, 01 Jan 2026 00:00:00 GMT' };
@@ -38,6 +39,18 @@ describe('the range of a download', () => {
 
   it.each(['bytes=100-', 'bytes=200-300', 'bytes=9-5', 'bytes=-0'])('is none for %s', (range) => {
     expect(choose(range)).toEqual({ kind: 'none' });
+  });
+
+  it.each([
+    ['spaces', ' ', '-1'],
+    ['suffixes', ' -1'],
+    ['commas', ','],
+    ['ranges', '0-0,2-2,'],
+    ['equals signs', '='],
+  ])('is the whole, and found at once, for a million characters of %s', async (_what, unit, end = '') => {
+    const range = `bytes=${unit.repeat(1_000_000 / unit.length)}${end}`;
+    expect(choose(range)).toEqual({ kind: 'whole' });
+    expect(await cpuTime(() => choose(range), 500)).toBeLessThan(500);
   });
 
   it('counts only while If-Range names these bytes', () => {

@@ -1,6 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { cpuTime } from '../../test/support/work.js';
 import { nameKey, safeName } from './file-name.js';
+
+/** Milliseconds of the processor. */
+const MOST = 500;
 
 describe('a safe name', () => {
   it.each([
@@ -31,6 +35,27 @@ describe('a safe name', () => {
     expect(safeName(`a.${'b'.repeat(1000)}`)).toBe(`a.${'b'.repeat(253)}`);
   });
 
+  it.each([
+    ['dots', '.'],
+    ['dots before a letter', '.', 'a'],
+    ['spaces', ' '],
+    ['spaces before a letter', ' ', 'a'],
+    ['both', '. .\u00A0'],
+    ['marks in the wrong order', '\u0315\u0300'],
+    ['lone surrogates', '\uDC00\uD800'],
+    ['NUL', '\0'],
+    ['slashes', '/'],
+    ['characters that are hidden', '\u200B\u202E'],
+    ['joiners', '\u200C'],
+    ['letters that fall apart', '\uFDFA'],
+  ])('of a million %s is found at once', async (_what, unit, end = '') => {
+    const given = `x${unit.repeat(1_000_000 / unit.length)}${end}.txt`;
+    expect(await cpuTime(() => nameKey(safeName(given)), MOST)).toBeLessThan(MOST);
+    const name = safeName(given);
+    expect(name).toMatch(/\.?txt$/);
+    expect(safeName(name)).toBe(name);
+  });
+
   it('holds its promises for any name, and is its own safe name', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (given) => {
@@ -42,7 +67,8 @@ describe('a safe name', () => {
         expect(name).toBe(name.normalize('NFC'));
       }),
     );
-  });
+    // The generator takes its time to begin.
+  }, 30_000);
 });
 
 describe('the key of a name', () => {

@@ -9,7 +9,7 @@ const HTML_ROOTS = new Set(
 );
 
 /** What may stand before the first element: space, XML declaration, comments, a document type. */
-const PROLOG = /^(?:\s+|<\?[^]*?\?>|<!--[^]*?-->|<!doctype\b[^>[]*(?:\[[^\]]*\])?\s*>)/i;
+const PROLOG = /^(?:\s+|<\?[^]*?\?>|<!--[^]*?-->|<!doctype\b[^>[]*(?:\[[^\]]*\]\s*)?>)/i;
 
 /**
  * The type of a text that is markup: image/svg+xml, text/html or application/xml; undefined for any other text. A

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { deflateRawSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
+import { cpuTime } from '../../test/support/work.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES, type Judgement } from './media-type.js';
 
 /** As an upload is judged: by its first bytes, and by the rest, in chunks of an odd size, where those do not decide. */
@@ -184,6 +185,25 @@ describe('the type of a file', () => {
   it('is XML for other XML, and for a prolog that hides what it is', async () => {
     expect(await judge('<?xml version="1.0"?><feed/>', 'notes.txt')).toBe('application/xml');
     expect(await judge(`<!-- ${'x'.repeat(100_000)} --><svg/>`, 'notes.txt')).toBe('application/xml');
+  });
+
+  it.each([
+    ['spaces in a document type', '<!doctype x', ' '],
+    ['brackets in a document type', '<!doctype x[', ']['],
+    ['declarations', '', '<?xml ?>'],
+    ['comments that do not end', '', '<!--'],
+    ['comments', '', '<!---->'],
+    ['document types', '', '<!doctype '],
+    ['spaces', '', ' '],
+    ['elements without a name', '', '<'],
+    ['letters of a name', '<', 'a-'],
+    ['prefixes', '<', 'a:'],
+    ['brackets of JSON', '', '['],
+    ['signs of mail', '', 'From: '],
+  ])('is found at once in a sample of %s', async (_what, start, unit) => {
+    const text = start + unit.repeat(SAMPLE_BYTES / unit.length);
+    const work = () => judge(text, 'a.json', 'application/json');
+    expect(await cpuTime(work, 300)).toBeLessThan(300);
   });
 
   it('is Markdown for Markdown that begins with a tag', async () => {

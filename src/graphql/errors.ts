@@ -4,6 +4,7 @@ import { isOutage, isStatementTimeout } from '../db/outage.js';
 import { ParleyError, type ErrorCode, type ErrorDetails } from '../errors.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
+import { beginning, shortened } from '../text.js';
 
 /**
  * The one place where errors become what a client sees, for HTTP, multipart, SSE and WebSocket alike. Coded errors pass
@@ -95,20 +96,24 @@ function refusedByEngine(error: GraphQLError): GraphQLError | undefined {
   if (error.path !== undefined && field === undefined) return undefined;
   const code = field === undefined ? engineCode(error) : 'BAD_USER_INPUT';
   const extensions = { code, ...(field === undefined ? {} : { field }) };
-  return new GraphQLError(shortened(error.message), { ...placeOf(error), extensions });
+  return new GraphQLError(shortened(error.message, MAX_MESSAGE), { ...placeOf(error), extensions });
 }
 
-/** The engine repeats what it was given, which may be all that a request may hold. */
-const shortened = (message: string): string =>
-  message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
-
-/** The dotted path of what is wrong in the value of a variable, as graphql-js words it; validation words it otherwise. */
+/**
+ * The dotted path of what is wrong in the value of a variable, as graphql-js words it; validation words it otherwise. Longer than a message
+ * may be it is left out, but for the variable's name.
+ */
 function variableOf(message: string): string | undefined {
   const [, name] =
     /^Variable "\$(\w+)" (?:got invalid value|of required type|of non-null type) /.exec(message) ?? [];
   if (name === undefined) return undefined;
-  const [, path = ''] = new RegExp(` at "${name}((?:\\.\\w+|\\[\\d+\\])+)"; `).exec(message) ?? [];
-  return name + path.replaceAll(/\[(\d+)\]/g, '.$1');
+  // Behind the value, which may hold anything.
+  const at = message.lastIndexOf(` at "${name}`);
+  const [, path = ''] =
+    at < 0
+      ? []
+      : (/^((?:\.\w+|\[\d+\])+)"; /.exec(message.slice(at + name.length + 5, at + MAX_MESSAGE)) ?? []);
+  return beginning(name, MAX_MESSAGE) + path.replaceAll(/\[(\d+)\]/g, '.$1');
 }
 
 /** An argument that only its values show to be wrong, such as an explicit null for one that has a default; validation has a code. */

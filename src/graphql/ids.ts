@@ -16,6 +16,9 @@ const PREFIXES = {
 
 export type NodeTypeName = keyof typeof PREFIXES;
 
+/** No id is longer: its prefix, and two UUIDs. */
+const MAX_LENGTH = 64;
+
 const TYPES = new Map(Object.entries(PREFIXES).map(([type, prefix]) => [prefix, type as NodeTypeName]));
 
 /** `id` is a UUID, or two joined by a colon (a RoomMember: room and user). */
@@ -73,7 +76,7 @@ const at = (place: number): number => PAIRS[place] ?? 0;
 export function parseId(text: string): { type: NodeTypeName; id: string } | undefined {
   const cut = text.indexOf('_');
   const type = TYPES.get(text.slice(0, cut) as (typeof PREFIXES)[NodeTypeName]);
-  if (cut < 0 || type === undefined) return undefined;
+  if (cut < 0 || type === undefined || text.length > MAX_LENGTH) return undefined;
   const bytes = Buffer.from(text.slice(cut + 1), 'base64url');
   if (bytes.length !== (type === 'RoomMember' ? 32 : 16)) return undefined;
   const id = bytes.length === 32 ? `${uuid(bytes, 0)}:${uuid(bytes, 16)}` : uuid(bytes, 0);

@@ -6,6 +6,7 @@ import { GraphQLError, type DocumentNode } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
 import { limits, tooComplex } from './limits.js';
 import { mergeCost } from './merge-cost.js';
+import { useLongDocuments } from './long-documents.js';
 
 const refuse = (what: string) => ({
   onReject: [
@@ -36,6 +37,7 @@ export const limitPlugins = (): Plugin[] => [
     n: limits.tokens,
     ...refuse(`The document has more than ${String(limits.tokens)} tokens.`),
   }),
+  useLongDocuments(),
   maxDepthPlugin({
     n: limits.depth,
     flattenFragments: true,

@@ -1,3 +1,5 @@
+import { shortened } from '../text.js';
+
 /** A request that breaks the GraphQL multipart request spec. The message is meant for the client. */
 export class MultipartError extends Error {
   override readonly name = 'MultipartError';
@@ -92,4 +94,4 @@ function isAnnounced(operations: unknown, place: readonly string[]): boolean {
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-const quote = (text: string): string => JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+const quote = (text: string): string => JSON.stringify(shortened(text, 100));

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Context } from '../graphql/context.js';
 import { logLine, type Logger } from '../observability/logger.js';
+import { shortened } from '../text.js';
 import { countRequest, observeOperation, type Operation } from '../observability/operations.js';
 
 /** One request and its answer. */
@@ -34,6 +35,9 @@ export function pathOf({ url = '/' }: IncomingMessage): string {
   return query === -1 ? url : url.slice(0, query);
 }
 
+/** UTF-16 units of a path that are logged. */
+const MAX_PATH = 256;
+
 const ROUTES = new Set(['/graphql', '/livez', '/readyz']);
 
 /** What a path is counted as: one of a few, whatever clients ask for. */
@@ -52,7 +56,7 @@ export function report(logger: Logger, { req, res, requestId, parley, begun, sen
   logLine(
     logger,
     path === '/livez' || path === '/readyz' ? 'debug' : 'info',
-    `,"requestId":${JSON.stringify(requestId)},"method":${JSON.stringify(req.method)},"path":${JSON.stringify(path)}` +
+    `,"requestId":${JSON.stringify(requestId)},"method":${JSON.stringify(req.method)},"path":${JSON.stringify(shortened(path, MAX_PATH))}` +
       (operation === undefined ? '' : `${named(operation)},"kind":"${operation.kind}"`) +
       (userId === undefined ? '' : `,"userId":${JSON.stringify(userId)}`) +
       `,"status":${String(res.statusCode)},"ms":${String(Math.round(ms * 1000) / 1000)}` +

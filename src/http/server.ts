@@ -14,6 +14,7 @@ import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
 import { answerLive, Readiness, type HealthChecks } from './health.js';
+import { cutLongHeaders } from './long-headers.js';
 import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
 import { Exchange, pathOf, report, routeOf } from './request-log.js';
 import type { ResumableUploads } from './resumable-uploads.js';
@@ -68,6 +69,7 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
       noDelay: true,
     },
     inTurn((req, res) => {
+      cutLongHeaders(req);
       const exchange = new Exchange(req, res, deps.requestIdOf(req));
       exchanges.add(exchange);
       res.on('close', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { cpuTime } from '../../test/support/work.js';
 import { createLogger, logLine } from './logger.js';
 
 const JWT = 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyIn0.c2lnbmF0dXJl';
@@ -64,6 +65,46 @@ test('An error of Redis names the command that was refused, and none of its argu
     logger.warn({ err: refused() }, 'redis');
   });
   expect(JSON.parse(text)).toMatchObject({ err: { message: 'WRONGPASS', command: 'auth' } });
+});
+
+describe('A long text', () => {
+  test.each([
+    ['beginnings of JWTs', 'eyJ'],
+    ['JWTs that stop half way', 'eyJa.b'],
+    ['JWTs without an end', 'eyJ.eyJ'],
+    ['bearers', 'Bearer '],
+    ['bearers without an end', 'Bearer a='],
+    ['fields', '"password":"'],
+    ['fields in a text', String.raw`\"password\":`],
+    ['backslashes', '\\'],
+    ['quotes', '"token":"\\"'],
+    ['signatures', '?signature='],
+    ['tokens', '&token'],
+    ['spaces', ' '],
+  ])('of %s is logged at once, and cut', async (_what, unit) => {
+    const text = `secret ${unit.repeat(300_000 / unit.length)}`;
+    const err = Object.assign(new Error(text), { detail: text, cause: new Error(text) });
+    let line = '';
+    const log = (): void => {
+      line = written((logger) => {
+        logger.warn({ path: text, token: text, err }, 'x');
+        logLine(logger, 'info', `,"path":${JSON.stringify(text)}`, 'request');
+      });
+    };
+    expect(await cpuTime(log, 1000)).toBeLessThan(1000);
+    const [warned = ''] = line.split('\n');
+    expect(warned.length).toBeLessThan(60_000);
+    expect(JSON.parse(warned)).toMatchObject({ msg: 'x', token: '[redacted]' });
+  });
+
+  test('keeps its beginning, and no half of a character', () => {
+    const line = written((logger) => {
+      logger.info({ path: `/a${'😀'.repeat(5000)}` }, 'x');
+    });
+    const { path } = JSON.parse(line) as { path: string };
+    expect(path.startsWith('/a😀😀')).toBe(true);
+    expect(path.endsWith('😀…')).toBe(true);
+  });
 });
 
 test('A line without credentials is left as it is', () => {

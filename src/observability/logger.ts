@@ -1,6 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { destination, pino, stdSerializers, symbols, type DestinationStream, type Logger } from 'pino';
 import type { Config } from '../config/config.js';
+import { shortened } from '../text.js';
 import { counts } from './counts.js';
 
 export type { Logger } from 'pino';
@@ -18,14 +19,21 @@ const GATHER_MS = 100;
 
 const CENSOR = '[redacted]';
 
-/** Fields whose text is nobody's business, as they stand in JSON: in a line, and in a text within a line. */
-const FIELDS = 'authorization|password|(?:access|refresh)?token|(?:set-)?cookie|secret';
-const IN_JSON = new RegExp(String.raw`("(?:${FIELDS})":")(?:[^"\\]|\\.)*(?=")`, 'gi');
-const IN_JSON_TEXT = new RegExp(String.raw`(\\"(?:${FIELDS})\\":\s*\\").*?(?=\\")`, 'gi');
+/** Fields with credentials, as they stand in JSON: in a line, and in a text within a line. */
+const IN_JSON =
+  /("(?:authorization|password|(?:access|refresh)?token|(?:set-)?cookie|secret)":")[^"\\]*(?:\\.[^"\\]*)*(?=")/gi;
+const IN_JSON_TEXT =
+  /(\\"(?:authorization|password|(?:access|refresh)?token|(?:set-)?cookie|secret)\\":\s*\\").*?(?=\\")/gi;
 
-/** What a token looks like wherever it stands: a JWT, a bearer, and the parts of an address that say who may. */
+/** What a token looks like wherever it stands: a bearer, and the parts of an address that say who may. */
 const IN_TEXT =
-  /eyJ[\w-]+\.[\w-]+\.[\w-]+|(?<=Bearer )[\w.~+/-]+=*|(?<=[?&](?:token|(?:x-amz-)?signature|x-amz-security-token)=)[^&\s"\\]+/gi;
+  /(?<=Bearer )[\w.~+/-]+=*|(?<=[?&](?:token|(?:x-amz-)?signature|x-amz-security-token)=)[^&\s"\\]+/gi;
+/** A JWT, or what only begins like one: that is matched too, or each `eyJ` in it would be a beginning of its own. */
+const LIKE_JWT = /eyJ[\w-]+(\.[\w-]+\.[\w-]+)?/g;
+
+/** UTF-16 units of a field that are logged, and of an error's message and stack. */
+const MAX_FIELD = 2000;
+const MAX_STACK = 8000;
 
 /** What a line has somewhere that one of these is in. Most have none, and are not searched. */
 const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'earer ', 'ignature='];
@@ -36,7 +44,10 @@ const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'eare
  * the text, since looking through the objects by pino's own paths costs several times what it takes to log them.
  */
 export function createLogger(level: Config['logLevel'], to: DestinationStream = standardError()): Logger {
-  return pino({ level, hooks: { streamWrite: censored }, serializers: { err: errorOf } }, to);
+  return pino(
+    { level, hooks: { streamWrite: censored }, serializers: { err: errorOf }, formatters: { log: cut } },
+    to,
+  );
 }
 
 /**
@@ -57,16 +68,31 @@ export function logLine(logger: Logger, level: 'debug' | 'info', fields: string,
 /** An error as it is logged. Redis' client hangs the refused command on it: its arguments may be a password, and are nobody's business. */
 function errorOf(error: Error): unknown {
   const shown: unknown = stdSerializers.err(error);
-  nameCommands(shown);
+  tidy(shown);
   return shown;
 }
 
-function nameCommands(shown: unknown): void {
+/** Names commands, and cuts long texts: what failed may tell what a client sent. */
+function tidy(shown: unknown): void {
   if (typeof shown !== 'object' || shown === null) return;
   // Enumerable ones: the error itself stands behind a getter.
-  for (const value of Object.values(shown)) nameCommands(value);
+  for (const [name, value] of Object.entries(shown)) {
+    if (typeof value === 'object') tidy(value);
+    else if (typeof value === 'string' && value.length > MAX_FIELD)
+      (shown as Record<string, unknown>)[name] = shortened(value, name === 'stack' ? MAX_STACK : MAX_FIELD);
+  }
   if ('command' in shown && typeof shown.command === 'object')
     shown.command = (shown.command as { name?: unknown } | null)?.name;
+}
+
+/** The fields of a line, each text cut to a length that a reader can use. */
+function cut(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const name in fields) {
+    const value = fields[name];
+    if (typeof value === 'string' && value.length > MAX_FIELD)
+      fields = { ...fields, [name]: shortened(value, MAX_FIELD) };
+  }
+  return fields;
 }
 
 function censored(line: string): string {
@@ -74,6 +100,7 @@ function censored(line: string): string {
   return line
     .replaceAll(IN_JSON, `$1${CENSOR}`)
     .replaceAll(IN_JSON_TEXT, `$1${CENSOR}`)
+    .replaceAll(LIKE_JWT, (text, rest?: string) => (rest === undefined ? text : CENSOR))
     .replaceAll(IN_TEXT, CENSOR);
 }
 

@@ -41,6 +41,9 @@ import { SocketOperation } from './operation.js';
 import { SocketTurns } from './socket-turns.js';
 import { LiveSocket, type SocketOrigin } from './socket.js';
 
+/** Characters of a `traceparent`, which a socket keeps: version 00 has 55, later ones may add to it. */
+const MAX_TRACEPARENT = 256;
+
 /** Messages shorter than this are not worth compressing. */
 const COMPRESSED_BYTES = 1024;
 
@@ -140,7 +143,7 @@ export class SocketServer {
         const { connectionParams, extra: socket } = ctx;
         socket.began();
         // The rest of it is asked for with each operation. The token need not lie about for as long as the socket is open.
-        Object.assign(ctx, { connectionParams: { traceparent: connectionParams?.['traceparent'] } });
+        Object.assign(ctx, { connectionParams: { traceparent: traceparentOf(connectionParams) } });
         const authentication = await this.authenticate(connectionParams, socket.origin);
         if (authentication.kind === 'none') return true;
         if (authentication.kind === 'refused') return false;
@@ -286,7 +289,7 @@ function isRefusedSubscription(args: ExecutionArgs, result: unknown): result is 
 /** The `traceparent` that a client names, for one operation or for all of its socket. */
 function traceparentOf(fields: Readonly<Record<string, unknown>> | null | undefined): string | undefined {
   const value = fields?.['traceparent'];
-  return typeof value === 'string' ? value : undefined;
+  return typeof value === 'string' && value.length <= MAX_TRACEPARENT ? value : undefined;
 }
 
 /** A subscription that fails at once. */

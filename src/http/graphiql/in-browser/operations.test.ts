@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { cpuTime } from '../../../../test/support/work.js';
 import { operationsOf } from './operations.js';
 
 test('operations are told by type and name', () => {
@@ -19,6 +20,14 @@ test('fields, comments and strings are no operations', () => {
       query Two($s: String = "mutation Three { }") { subscription mutation(a: """query { " """) { query } }`),
   ).toEqual([{ type: 'query', name: 'Two' }]);
 });
+
+test.each(['"', '"\n', '"""', '"""" ', '#', '{', 'query ', '\\', '"\\'])(
+  'a document of many %j is read at once',
+  async (unit) => {
+    const query = `"" ${unit.repeat(200_000 / unit.length)}`;
+    expect(await cpuTime(() => operationsOf(query), 500)).toBeLessThan(500);
+  },
+);
 
 test('the short form is none, and goes over HTTP', () => {
   expect(operationsOf('{ viewer { id } }')).toEqual([]);

@@ -5,7 +5,7 @@ export interface Operation {
 
 /** Enough of a parser to tell operations apart. A document with mistakes in it is the server's to refuse. */
 export function operationsOf(query: string): Operation[] {
-  const bare = query.replace(/"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|#.*/g, ' ');
+  const bare = query.replace(/"""[\s\S]*?(?:"""|$)|"(?:\\.|[^"\\\n])*"?|#.*/g, ' ');
   const operations: Operation[] = [];
   let depth = 0;
   for (const [token, type, name] of bare.matchAll(/[{}]|\b(query|mutation|subscription)\b(?:\s+(\w+))?/g)) {

@@ -12,6 +12,7 @@ await build({
     migrate: 'src/migrate.ts',
     'files-tool': 'src/files-tool.ts',
     'picture-child': 'src/files/processing/picture-child.ts',
+    'password-thread': 'src/accounts/password-thread.js',
   },
   outdir: 'dist/src',
   bundle: true,
@@ -38,6 +39,8 @@ await build({
     'ioredis',
     'pino',
     'sharp',
+    // The bundler would take it for a module without names.
+    '@zxcvbn-ts/language-common',
   ],
   sourcemap: true,
   sourcesContent: false,

@@ -12,6 +12,7 @@ import * as previews from './0010_previews.js';
 import * as storageUse from './0011_storage_use.js';
 import * as roomDeletion from './0012_room_deletion.js';
 import * as fileCharset from './0016_file_charset.js';
+import * as knownAddresses from './0019_known_addresses.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
 export const migrations: Record<string, Migration> = {
@@ -28,4 +29,5 @@ export const migrations: Record<string, Migration> = {
   '0011_storage_use': storageUse,
   '0012_room_deletion': roomDeletion,
   '0016_file_charset': fileCharset,
+  '0019_known_addresses': knownAddresses,
 };

@@ -6,8 +6,9 @@ import proxyAddr from 'proxy-addr';
 import { AccountsService } from './accounts/accounts.service.js';
 import { Authenticator } from './accounts/authentication.js';
 import { IdentityProvider } from './accounts/identity-provider.js';
-import { preparePasswords } from './accounts/passwords.js';
+import { Passwords } from './accounts/passwords.js';
 import { deriveKey, Tokens } from './accounts/tokens.js';
+import { bareAddress } from './addresses.js';
 import type { Config } from './config/config.js';
 import { readPersistedDocuments } from './config/persisted-documents.js';
 import { readOrMakeSecret } from './config/secret.js';
@@ -41,6 +42,7 @@ import { MessagesService } from './messages/messages.service.js';
 import type { Logger } from './observability/logger.js';
 import { createRegistry, type ProcessMetrics } from './observability/metrics.js';
 import { startTracing, traced, tracing } from './observability/tracing.js';
+import { RateLimits } from './rate-limits/rate-limits.js';
 import { roomRemoval } from './rooms/room-removal.js';
 import { RoomsService } from './rooms/rooms.service.js';
 import { schema } from './schema.js';
@@ -136,11 +138,19 @@ async function start(
   const tokens = new Tokens(secret);
   const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
   const authenticator = new Authenticator(tokens, provider);
-  // In the background: nobody signs in before it is done, and if someone does, they wait for it.
-  void preparePasswords();
+  const passwords = new Passwords();
+  closers.push(() => passwords.close());
 
   let url = '';
-  const accounts = new AccountsService({ db, bus, tokens, redis: redis?.link.commands, config });
+  const accounts = new AccountsService({
+    db,
+    bus,
+    tokens,
+    passwords,
+    addressKey: deriveKey(secret, 'known address'),
+    redis: redis?.link.commands,
+    config,
+  });
   const wakeJobs = (): void => jobs.wake();
   const rooms = new RoomsService({ db, bus, feeds, wakeJobs });
   const publicUrl = (): string => config.publicUrl ?? url;
@@ -165,9 +175,12 @@ async function start(
     typing: new TypingService({ db, bus, feeds }),
   });
 
+  const rateLimits = new RateLimits(config.rates, redis?.link.commands);
   const executions = new Executions();
   const cursors = new PageCursors(deriveKey(secret, 'page cursor'));
-  const trust = proxyAddr.compile([...config.trustProxy]);
+  const isTrusted = proxyAddr.compile([...config.trustProxy]);
+  // Some proxies append a port to the addresses that they pass on.
+  const trust: typeof isTrusted = (address, hop) => isTrusted(bareAddress(address) ?? address, hop);
   const requestIdOf = requestIds(trust);
   const contextParts = (
     /** Or the address of a client whose request is gone. */
@@ -179,6 +192,7 @@ async function start(
     services,
     cursors,
     executions,
+    rateLimits,
     logger,
     requestId,
     introspection: config.introspection,

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
 import type { UserRow } from '../db/tables.js';
 
@@ -21,8 +22,57 @@ export async function accountById(db: Database, id: string): Promise<UserRow | u
   return db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-export async function accountByEmail(db: Database, email: string): Promise<UserRow | undefined> {
-  return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst();
+/** Days for which an address is known that an account was used from. */
+const KNOWN_DAYS = 90;
+/** Addresses of one account that are known. */
+const MAX_KNOWN = 50;
+
+const knownSince = sql<Date>`clock_timestamp() - make_interval(days => ${KNOWN_DAYS})`;
+
+/** The account, and whether it was used from this address; `address` as `rememberAddress` has it. */
+export async function accountByEmail(
+  db: Database,
+  email: string,
+  address: string,
+): Promise<(UserRow & { readonly isKnown: boolean }) | undefined> {
+  return db
+    .selectFrom('users')
+    .selectAll()
+    .select(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('known_addresses')
+          .select('user_id')
+          .whereRef('user_id', '=', 'users.id')
+          .where('address', '=', address)
+          .where('seen_at', '>', knownSince),
+      )
+        .$castTo<boolean>()
+        .as('isKnown'),
+    )
+    .where('email', '=', email)
+    .executeTakeFirst();
+}
+
+/** Remembers that an account is used from an address, and forgets those that it was used from the longest ago. */
+export async function rememberAddress(trx: Trx, userId: string, address: string): Promise<void> {
+  await trx
+    .insertInto('known_addresses')
+    .values({ user_id: userId, address })
+    .onConflict((conflict) =>
+      conflict.columns(['user_id', 'address']).doUpdateSet({ seen_at: sql`clock_timestamp()` }),
+    )
+    .execute();
+  await trx
+    .deleteFrom('known_addresses')
+    .where('user_id', '=', userId)
+    .where('address', 'in', ({ selectFrom }) =>
+      selectFrom('known_addresses')
+        .select('address')
+        .where('user_id', '=', userId)
+        .orderBy('seen_at', 'desc')
+        .offset(MAX_KNOWN),
+    )
+    .execute();
 }
 
 export async function accountBySubject(

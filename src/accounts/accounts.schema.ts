@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { bareAddress } from '../addresses.js';
 import type { UserRow } from '../db/tables.js';
 import { ParleyError } from '../errors.js';
 import { builder } from '../graphql/builder.js';
@@ -142,7 +143,11 @@ const SignUpInput = builder.inputType('SignUpInput', {
       validate: email,
       description: 'The e-mail address to sign in with, case-insensitive.',
     }),
-    password: t.string({ required: true, validate: password, description: '8 to 256 characters.' }),
+    password: t.string({
+      required: true,
+      validate: password,
+      description: '8 to 256 characters, and none of the passwords that are guessed first.',
+    }),
     handle: t.string({
       required: true,
       validate: handle,
@@ -213,11 +218,25 @@ const SignOutPayload = builder.objectRef<{ userId: string }>('SignOutPayload').i
   }),
 });
 
+/** Logs a sign-in that fails, with what a tool such as fail2ban needs; whose account it was is not its business. */
+async function logFailure<T>(ctx: Context, signingIn: Promise<T>): Promise<T> {
+  try {
+    return await signingIn;
+  } catch (error) {
+    if (error instanceof ParleyError) {
+      const address = bareAddress(ctx.address) ?? 'unknown';
+      ctx.logger.warn({ requestId: ctx.requestId, address, code: error.code }, 'sign-in failed');
+    }
+    throw error;
+  }
+}
+
 builder.mutationFields((t) => ({
   signUp: t.field({
     type: Session,
     nullable: true,
-    description: 'Creates an account and signs in. CONFLICT if the e-mail address or the handle is taken.',
+    description:
+      'Creates an account and signs in. CONFLICT if the e-mail address or the handle is taken; BAD_USER_INPUT for a password that is common, repetitive, or contains the e-mail address, handle or name.',
     args: { input: t.arg({ type: SignUpInput, required: true, description: 'The account.' }) },
     resolve: (_root, { input }, ctx) => ctx.services.accounts.signUp(input, ctx.address),
   }),
@@ -227,7 +246,7 @@ builder.mutationFields((t) => ({
     description:
       'Signs in. UNAUTHENTICATED if the e-mail address or password is wrong; RATE_LIMITED after too many failed attempts.',
     args: { input: t.arg({ type: SignInInput, required: true, description: 'The credentials.' }) },
-    resolve: (_root, { input }, ctx) => ctx.services.accounts.signIn(input, ctx.address),
+    resolve: (_root, { input }, ctx) => logFailure(ctx, ctx.services.accounts.signIn(input, ctx.address)),
   }),
   refreshSession: t.field({
     type: Session,
@@ -235,7 +254,7 @@ builder.mutationFields((t) => ({
     description:
       'Exchanges a refresh token for a new pair. Sending the same token again within 30 seconds returns the same new refresh token (for lost answers and racing tabs); reusing an old one later signs the user out.',
     args: { input: t.arg({ type: RefreshSessionInput, required: true, description: 'The token.' }) },
-    resolve: (_root, { input }, ctx) => ctx.services.accounts.refresh(input.refreshToken),
+    resolve: (_root, { input }, ctx) => ctx.services.accounts.refresh(input.refreshToken, ctx.address),
   }),
   renewConnection: t.field({
     type: RenewConnectionPayload,

@@ -1,14 +1,18 @@
+import { createHmac } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import { addressKey } from '../addresses.js';
 import type { Config } from '../config/config.js';
-import { transaction, type Database } from '../db/database.js';
+import { transaction, type Database, type Trx } from '../db/database.js';
 import { newId } from '../db/ids.js';
 import { throughOutage } from '../db/outage.js';
 import type { UserRow } from '../db/tables.js';
-import { conflict, unauthenticated } from '../errors.js';
+import { badInput, conflict, unauthenticated } from '../errors.js';
 import { SESSIONS_TOPIC, type Bus, type SessionSignal } from '../events/bus.js';
 import * as queries from './accounts.queries.js';
 import type { PublicUser } from './accounts.queries.js';
-import { hashPassword, verifyPassword } from './passwords.js';
+import type { Passwords } from './passwords.js';
 import { AccountLimits } from './rate-limits.js';
+import { whyWeak } from './weak-passwords.js';
 import { hashRefresh, type Tokens } from './tokens.js';
 import type { Cluster, Redis } from 'ioredis';
 
@@ -16,6 +20,11 @@ import type { Cluster, Redis } from 'ioredis';
 const SESSION_MS = 90 * 24 * 3600 * 1000;
 /** How long a spent refresh token still answers its successor: lost answers, two tabs. */
 const REUSE_GRACE_MS = 30_000;
+
+/** Addresses that were remembered a short while ago need no statement: those of so many sign-ins, for so long. */
+const REMEMBERED = { max: 10_000, ttl: 24 * 3600 * 1000 };
+
+type AfterCommit = (effect: () => void) => void;
 
 /** What a sign-in answers. */
 export interface NewSession {
@@ -30,6 +39,9 @@ export interface AccountsDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly tokens: Tokens;
+  readonly passwords: Passwords;
+  /** Of the hashes of addresses. */
+  readonly addressKey: Buffer;
   readonly redis: Redis | Cluster | undefined;
   readonly config: Pick<Config, 'rateLimits'>;
 }
@@ -37,60 +49,57 @@ export interface AccountsDeps {
 /** Sign-up, sign-in, refresh tokens and their families. */
 export class AccountsService {
   private readonly limits: AccountLimits;
+  private readonly remembered = new LRUCache<string, true>(REMEMBERED);
 
   constructor(private readonly deps: AccountsDeps) {
     this.limits = new AccountLimits(deps.config.rateLimits, deps.redis);
   }
 
-  /** Throws CONFLICT for an e-mail or handle that is taken, RATE_LIMITED for too many from one address. */
+  /** Throws BAD_USER_INPUT for a weak password, CONFLICT for an e-mail or handle that is taken, RATE_LIMITED for too many from one address. */
   async signUp(
     input: { email: string; password: string; handle: string; name: string },
     address: string,
   ): Promise<NewSession> {
-    await this.limits.attemptSignUp(address);
-    const email = input.email.toLowerCase();
-    const passwordHash = await hashPassword(input.password);
-    const id = newId();
-    await throughOutage(async (attempt) => {
-      const user = await queries.insertUser(this.deps.db, {
-        id,
-        email,
-        handle: input.handle,
-        name: input.name,
-        password_hash: passwordHash,
-        issuer: null,
-        subject: null,
-      });
-      if (user !== undefined) return;
-      // The attempt before may have done it, and its answer be lost.
-      if (attempt > 0 && (await queries.accountById(this.deps.db, id)) !== undefined) return;
-      const taken = await queries.takenBy(this.deps.db, email);
-      throw conflict(
-        `input.${taken}`,
-        taken === 'email'
-          ? 'This e-mail address already has an account: sign in instead.'
-          : 'This handle is taken.',
-      );
-    });
-    return this.startSession(id);
+    const weakness = await whyWeak(input.password, input);
+    if (weakness !== undefined) throw badInput('input.password', weakness);
+    const from = addressKey(address);
+    const attempt = await this.limits.signUp(from);
+    try {
+      const passwordHash = await this.deps.passwords.hash(input.password, from);
+      // It counts, whatever becomes of it: it has cost a hash, and tells which e-mails and handles are taken.
+      await attempt.count();
+      return await this.startSession(await this.createUser(input, passwordHash), from);
+    } finally {
+      attempt.end();
+    }
   }
 
   /** Throws UNAUTHENTICATED alike for an unknown e-mail and a wrong password, RATE_LIMITED for too many attempts. */
   async signIn(input: { email: string; password: string }, address: string): Promise<NewSession> {
     const email = input.email.toLowerCase();
-    await this.limits.attemptSignIn(email, address);
-    const account = await queries.accountByEmail(this.deps.db, email);
-    const fits = await verifyPassword(account?.password_hash, input.password);
-    if (account === undefined || !fits) throw unauthenticated('No account has this e-mail and password.');
-    await this.limits.signInSucceeded(email, address);
-    return this.startSession(account.id);
+    const from = addressKey(address);
+    const attempt = await this.limits.signIn(from);
+    try {
+      const account = await queries.accountByEmail(this.deps.db, email, this.hashOf(from));
+      await attempt.at(email, account?.isKnown === true);
+      const fits = await this.deps.passwords.verify(account?.password_hash, input.password, from);
+      if (account === undefined || !fits) {
+        await attempt.failed();
+        throw unauthenticated('No account has this e-mail and password.');
+      }
+      await attempt.succeeded();
+      return await this.startSession(account.id, from);
+    } finally {
+      attempt.end();
+    }
   }
 
   /**
    * Spends a refresh token for its successor. The same token again within the grace answers the same successor; later it
    * was stolen or replayed, and its whole family ends. Throws UNAUTHENTICATED.
    */
-  async refresh(refreshToken: string): Promise<NewSession> {
+  async refresh(refreshToken: string, address: string): Promise<NewSession> {
+    const from = addressKey(address);
     // Again after a lost answer, it is the same token again within the grace.
     const outcome = await throughOutage(() =>
       transaction(this.deps.db, async (trx, afterCommit) => {
@@ -109,6 +118,7 @@ export class AccountsService {
         if (row.used_at === null) {
           await queries.spendRefreshToken(trx, hash, now);
           await queries.insertRefreshToken(trx, row.sessionId, hashRefresh(successor));
+          await this.rememberAddress(trx, afterCommit, row.userId, from);
         }
         return this.session(row.userId, row.sessionId, successor, row.expiresAt);
       }),
@@ -150,15 +160,67 @@ export class AccountsService {
     return queries.accountById(this.deps.db, id);
   }
 
-  private async startSession(userId: string): Promise<NewSession> {
+  /** Answers the id of the new user. Throws CONFLICT. */
+  private async createUser(
+    input: { email: string; handle: string; name: string },
+    passwordHash: string,
+  ): Promise<string> {
+    const email = input.email.toLowerCase();
+    const id = newId();
+    await throughOutage(async (attempt) => {
+      const user = await queries.insertUser(this.deps.db, {
+        id,
+        email,
+        handle: input.handle,
+        name: input.name,
+        password_hash: passwordHash,
+        issuer: null,
+        subject: null,
+      });
+      if (user !== undefined) return;
+      // The attempt before may have done it, and its answer be lost.
+      if (attempt > 0 && (await queries.accountById(this.deps.db, id)) !== undefined) return;
+      const taken = await queries.takenBy(this.deps.db, email);
+      throw conflict(
+        `input.${taken}`,
+        taken === 'email'
+          ? 'This e-mail address already has an account: sign in instead.'
+          : 'This handle is taken.',
+      );
+    });
+    return id;
+  }
+
+  /** A device that is used from here, be it by a refresh, is not locked out here by others' guessing (rate-limits.ts). */
+  private async rememberAddress(
+    trx: Trx,
+    afterCommit: AfterCommit,
+    userId: string,
+    from: string,
+  ): Promise<void> {
+    const address = this.hashOf(from);
+    const key = `${userId} ${address}`;
+    if (this.remembered.has(key)) return;
+    await queries.rememberAddress(trx, userId, address);
+    afterCommit(() => {
+      this.remembered.set(key, true);
+    });
+  }
+
+  private hashOf(from: string): string {
+    return createHmac('sha256', this.deps.addressKey).update(from).digest('base64url');
+  }
+
+  private async startSession(userId: string, from: string): Promise<NewSession> {
     // A session whose answer was lost is of no use to anyone, and runs out.
     return throughOutage(async () => {
       const sessionId = newId();
       const refreshToken = this.deps.tokens.newRefresh();
       const expiresAt = new Date(Date.now() + SESSION_MS);
-      await transaction(this.deps.db, async (trx) => {
+      await transaction(this.deps.db, async (trx, afterCommit) => {
         await queries.insertSession(trx, { id: sessionId, userId, expiresAt });
         await queries.insertRefreshToken(trx, sessionId, hashRefresh(refreshToken));
+        await this.rememberAddress(trx, afterCommit, userId, from);
       });
       return this.session(userId, sessionId, refreshToken, expiresAt);
     });

@@ -1,23 +1,41 @@
-import { hash, verify } from '@node-rs/argon2';
+import { ParleyError } from '../errors.js';
+import { FairQueue, type QueueBounds } from './fair-queue.js';
+import { PasswordHasher } from './password-hasher.js';
+
+/** A hash takes some 20 ms of one thread: so much waits for seconds at most. */
+const QUEUE: QueueBounds = { total: 256, perKey: 64 };
+const HASHES_A_SECOND = 40;
+
+/** Of a password that is not known, with the parameters that all have. */
+export const DECOY =
+  '$argon2id$v=19$m=19456,t=2,p=1$KTfr8gdsnrCL2Ml9bubWsQ$hBxNS4MBzKpFfUEDN7e/PJ+lQKu3ra0IV8yRx3KWMtw';
 
 /**
- * argon2id with OWASP's parameters (19 MiB, 2 passes, 1 lane), on libuv's thread pool.
- * https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html
+ * Hashes and checks passwords, one at a time, apart from the threads that files need. `key`: who asks, that is the key of their address; they
+ * take turns. Both throw RATE_LIMITED when too many wait.
  */
-const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+export class Passwords {
+  private readonly hasher = new PasswordHasher();
+  private readonly queue = new FairQueue(QUEUE, (waiting) => {
+    const retryAfter = 1 + Math.ceil(waiting / HASHES_A_SECOND);
+    return new ParleyError(
+      'RATE_LIMITED',
+      `Too many passwords are being checked: try again in ${String(retryAfter)} s.`,
+      { retryAfter },
+    );
+  });
 
-export const hashPassword = (password: string): Promise<string> => hash(password, PARAMETERS);
+  hash(password: string, key: string): Promise<string> {
+    return this.queue.run(key, () => this.hasher.hash(password));
+  }
 
-let decoy: Promise<string> | undefined;
+  /** Whether the password fits. Without a stored hash it fails, and takes as long as with one. */
+  async verify(stored: string | null | undefined, password: string, key: string): Promise<boolean> {
+    const fits = await this.queue.run(key, () => this.hasher.verify(stored ?? DECOY, password));
+    return stored != null && fits;
+  }
 
-/** Whether the password fits. Without a stored hash it fails, and takes as long as with one. */
-export async function verifyPassword(stored: string | null | undefined, password: string): Promise<boolean> {
-  decoy ??= hashPassword('no password has this hash');
-  const fits = await verify(stored ?? (await decoy), password);
-  return stored != null && fits;
-}
-
-/** Makes the decoy before the first sign-in needs it, or its making would tell an unknown e-mail by time. */
-export async function preparePasswords(): Promise<void> {
-  await verifyPassword(undefined, '');
+  close(): Promise<void> {
+    return this.hasher.close();
+  }
 }

@@ -51,6 +51,8 @@ export interface Config {
     /** Sign-ups from one address in an hour. */
     readonly signUpsPerAddress: number;
   };
+  /** What may be done in a minute; undefined for as much as one likes. */
+  readonly rates: Readonly<Record<RateKind, Rate | undefined>>;
   readonly metrics: {
     /** Port of `/metrics`; nothing is served when undefined. */
     readonly port: number | undefined;
@@ -85,6 +87,15 @@ export interface Config {
     /** Absolute path of the list. Undefined: `schema/persisted-documents.json` of the package, if it is there. */
     readonly file: string | undefined;
   };
+}
+
+/** Executed documents; messages posted, edited and deleted; rooms made; members that come or change; uploads begun. */
+export type RateKind = 'operations' | 'posts' | 'rooms' | 'joins' | 'uploads';
+
+export interface Rate {
+  readonly perPerson: number;
+  /** Of all who come from one address. */
+  readonly perAddress: number;
 }
 
 export interface RedisClusterConfig {

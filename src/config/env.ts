@@ -88,6 +88,13 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       signInsPerAddress: env.SIGN_IN_LIMIT_PER_ADDRESS,
       signUpsPerAddress: env.SIGN_UP_LIMIT_PER_ADDRESS,
     },
+    rates: {
+      operations: env.OPERATION_LIMIT,
+      posts: env.POST_LIMIT,
+      rooms: env.ROOM_LIMIT,
+      joins: env.JOIN_LIMIT,
+      uploads: env.UPLOAD_LIMIT,
+    },
     metrics: { port: env.METRICS_PORT, host: env.METRICS_HOST },
     otlpEndpoint: env.OTEL_EXPORTER_OTLP_ENDPOINT,
     logLevel: env.LOG_LEVEL,

@@ -36,6 +36,20 @@ export const seconds = z
   .string()
   .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
   .transform((text) => Number(text.slice(0, -1)) * 1000);
+
+/** What one person, and all of one address, may do in a minute; undefined once read where it is `off`. */
+export const rate = z
+  .string()
+  .regex(
+    /^(off|[1-9]\d{0,8}\/[1-9]\d{0,8})$/,
+    'how often a person, and all of one address, may do it in a minute, such as 600/6000, or off',
+  )
+  .transform((text) => {
+    if (text === 'off') return undefined;
+    const [perPerson = 0, perAddress = 0] = text.split('/').map(Number);
+    return { perPerson, perAddress };
+  });
+
 /** `true` or `false`. */
 export const flag = z.enum(['true', 'false'], 'true or false').transform((text) => text === 'true');
 

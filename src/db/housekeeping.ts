@@ -10,12 +10,15 @@ const BATCH = 1000;
 const KEY_HOURS = 48;
 /** How long a spent refresh token is known, so that its reuse ends the family. Later it is merely unknown. */
 const SPENT_DAYS = 7;
+/** How long it is known where an account was used from. */
+const ADDRESS_DAYS = 90;
 /** How long it is known what became of an upload over several requests. */
 const UPLOAD_DAYS = 7;
 
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
- * idempotency keys, sessions that have run out, refresh tokens long spent, uploads that are over. Several processes may do it at once.
+ * idempotency keys, sessions that have run out, refresh tokens long spent,
+ * known addresses, uploads that are over. Several processes may do it at once.
  */
 export class Housekeeping {
   private readonly timer: NodeJS.Timeout;
@@ -59,6 +62,7 @@ export class Housekeeping {
       'upload_sessions',
       sql`expires_at < ${new Date(now - UPLOAD_DAYS * 86_400_000)} and state <> 'PROCESSING'`,
     );
+    await this.deleteAll('known_addresses', sql`seen_at < ${new Date(now - ADDRESS_DAYS * 86_400_000)}`);
     await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`);
   }
 

@@ -5,6 +5,7 @@ export interface Tables {
   users: UsersTable;
   sessions: SessionsTable;
   refresh_tokens: RefreshTokensTable;
+  known_addresses: KnownAddressesTable;
   rooms: RoomsTable;
   memberships: MembershipsTable;
   removals: RemovalsTable;
@@ -71,6 +72,14 @@ interface RefreshTokensTable {
   session_id: string;
   created_at: CreatedAt;
   used_at: Date | null;
+}
+
+/** Where an account was used from: failed sign-ins of others do not lock it out there. */
+interface KnownAddressesTable {
+  user_id: string;
+  /** A keyed hash: who reads the table learns no address. */
+  address: string;
+  seen_at: Generated<Date>;
 }
 
 interface RoomsTable {

@@ -147,6 +147,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: UploadFileInput, required: true, description: 'The file.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
+      ctx.count('uploads');
       return ctx.wrote(
         ctx.services.files.uploads.one(viewer.id, {
           roomId: decodeId('Room', input.roomId, 'input.roomId'),
@@ -163,6 +164,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: UploadFilesInput, required: true, description: 'The files.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
+      ctx.count('uploads', input.files.length);
       const outcomes = await ctx.wrote(
         ctx.services.files.uploads.many(viewer.id, {
           roomId: decodeId('Room', input.roomId, 'input.roomId'),

@@ -1,8 +1,9 @@
 import DataLoader from 'dataloader';
-import type { Config } from '../config/config.js';
-import { unauthenticated } from '../errors.js';
+import type { Config, RateKind } from '../config/config.js';
+import { unauthenticated, type ParleyError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import type { Operation } from '../observability/operations.js';
+import type { RateLimits } from '../rate-limits/rate-limits.js';
 import type { Authentication, Viewer } from '../viewer.js';
 import type { Executions } from './executions.js';
 import type { PageCursors } from './page-cursor.js';
@@ -22,6 +23,7 @@ export interface ContextParts {
   readonly services: Services;
   readonly cursors: PageCursors;
   readonly executions: Executions;
+  readonly rateLimits: RateLimits;
   readonly logger: Logger;
   readonly requestId: string;
   /** `performance.now()` when the request had arrived. */
@@ -77,6 +79,22 @@ export class Context {
   get address(): string {
     return this.parts.addressOf();
   }
+  /** Counts the operation that is asked for, or answers why it is refused: RATE_LIMITED. */
+  countOperation(): ParleyError | undefined {
+    return this.refusal('operations', 1);
+  }
+
+  /** Counts what an operation is about to do, as often as it does it. Throws RATE_LIMITED. */
+  count(kind: RateKind, times = 1): void {
+    const refusal = this.refusal(kind, times);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  private refusal(kind: RateKind, times: number): ParleyError | undefined {
+    const { rateLimits, addressOf } = this.parts;
+    return rateLimits.refusal(kind, { userId: this.viewer?.id, address: addressOf() }, times);
+  }
+
   /** Where a subscription begins: `Last-Event-ID` tells more than the variables that a client began with. */
   resumeAfter<Options extends { after?: string | null | undefined; last?: number | null | undefined }>(
     options: Options,
@@ -128,12 +146,22 @@ export class Context {
  * not say so (needs-viewer.ts) fails instead of showing one what is another's.
  */
 class SharedContext extends Context {
-  constructor({ services, cursors, executions, logger, requestId, startedAt, introspection }: ContextParts) {
+  constructor({
+    services,
+    cursors,
+    executions,
+    rateLimits,
+    logger,
+    requestId,
+    startedAt,
+    introspection,
+  }: ContextParts) {
     super({
       startedAt,
       services,
       cursors,
       executions,
+      rateLimits,
       logger,
       requestId,
       introspection,

@@ -16,7 +16,7 @@ export function createCors(origins: readonly string[]): Cors {
     const { origin } = headers;
     if (origin === undefined || !(any || origins.includes(origin))) return;
     res.setHeader('access-control-allow-origin', origin);
-    res.setHeader('access-control-expose-headers', 'x-request-id');
+    res.setHeader('access-control-expose-headers', 'retry-after, x-request-id');
     if (!any) res.setHeader('access-control-allow-credentials', 'true');
     const asked = headers['access-control-request-headers'];
     if (asked !== undefined) res.setHeader('access-control-allow-headers', asked);

@@ -1,6 +1,6 @@
 import { GraphQLError, type ExecutionResult } from 'graphql';
 import { mapAsyncIterator, type Plugin } from 'graphql-yoga';
-import type { ErrorCode } from '../errors.js';
+import type { ErrorCode, ErrorDetails } from '../errors.js';
 import { answerText } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
 import { placeOf, toClientErrors } from '../graphql/errors.js';
@@ -66,6 +66,11 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
 function withStatus(error: GraphQLError, cause: GraphQLError | undefined): GraphQLError {
   if (error.path !== undefined) return error;
   const code = error.extensions['code'] as ErrorCode;
-  const http = cause?.extensions.http ?? { status: STATUS[code] ?? 400, spec: OF_THE_DOCUMENT.has(code) };
+  const { retryAfter } = error.extensions as ErrorDetails;
+  const http = cause?.extensions.http ?? {
+    status: STATUS[code] ?? 400,
+    spec: OF_THE_DOCUMENT.has(code),
+    ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
+  };
   return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, http } });
 }

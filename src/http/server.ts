@@ -156,9 +156,10 @@ async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> 
   const authentication = await authenticate(deps.authenticator, req);
   const parley = new Context(deps.contextParts(req, authentication, requestId));
   exchange.parley = parley;
-  if (await answerPlainJson(deps, req, res, parley)) return;
+  const refusal = parley.countOperation();
+  if (refusal === undefined && (await answerPlainJson(deps, req, res, parley))) return;
   exchange.showId();
-  await deps.yoga(req, res, { parley });
+  await deps.yoga(req, res, { parley, refusal });
 }
 
 /** A browser's EventSource can set no header, so it may bring its token in the address. */

@@ -10,6 +10,7 @@ import { usePreflight } from './csrf.js';
 import { usePersistedDocuments } from './documents-plugin.js';
 import { useClientErrors } from './error-plugin.js';
 import { useMultipart } from './multipart-plugin.js';
+import { useRefusal } from './refusal-plugin.js';
 import { useRequestParams } from './request-params.js';
 import { useSse } from './sse-plugin.js';
 import { textCache } from './text-cache.js';
@@ -40,6 +41,7 @@ export function createGraphQL(
     cors: false,
     plugins: [
       usePreflight(),
+      useRefusal(),
       useMultipart({
         maxFiles: limits.filesPerRequest,
         maxFieldBytes: limits.bodyBytes,

@@ -12,6 +12,7 @@ import {
   type ValidationRule,
 } from 'graphql';
 import type { Plugin } from 'graphql-yoga';
+import type { ParleyError } from '../errors.js';
 import type { Context } from '../graphql/context.js';
 import { executeOperation } from '../execution/execute.js';
 import type { Variables } from '../execution/plan.js';
@@ -25,6 +26,8 @@ import { unconditionalRoot } from './subscription-root.js';
 /** What the transports hand to yoga with each request. */
 export interface TransportContext {
   readonly parley: Context;
+  /** Why the request is refused before it is read. */
+  readonly refusal?: ParleyError | undefined;
 }
 
 /** What one does with a token that has run out. */

@@ -226,6 +226,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: PostMessageInput, required: true, description: 'The message.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
+      ctx.count('posts');
       return ctx.wrote(
         ctx.services.messages.post(viewer.id, {
           roomId: decodeId('Room', input.roomId, 'input.roomId'),
@@ -246,6 +247,7 @@ builder.mutationFields((t) => ({
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
       const messageId = decodeId('Message', input.messageId, 'input.messageId');
+      ctx.count('posts');
       return ctx.wrote(ctx.services.messages.edit(viewer.id, messageId, input.body));
     },
   }),
@@ -258,6 +260,7 @@ builder.mutationFields((t) => ({
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
       const messageId = decodeId('Message', input.messageId, 'input.messageId');
+      ctx.count('posts');
       return ctx.wrote(ctx.services.messages.delete(viewer.id, messageId));
     },
   }),

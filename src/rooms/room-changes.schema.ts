@@ -158,8 +158,11 @@ builder.mutationFields((t) => ({
     nullable: true,
     description: 'Creates a room with the viewer as its owner. CONFLICT if the slug is taken.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'The room.' }) },
-    resolve: (_root, { input }, ctx) =>
-      ctx.wrote(ctx.services.rooms.create(ctx.signedIn().id, { ...input, topic: input.topic ?? null })),
+    resolve: (_root, { input }, ctx) => {
+      const viewer = ctx.signedIn();
+      ctx.count('rooms');
+      return ctx.wrote(ctx.services.rooms.create(viewer.id, { ...input, topic: input.topic ?? null }));
+    },
   }),
   deleteRoom: t.field({
     type: DeleteRoomPayload,
@@ -179,8 +182,12 @@ builder.mutationFields((t) => ({
     description:
       'Joins a public room. FORBIDDEN if the viewer was removed from it. Whoever joins an empty room becomes its owner.',
     args: { input: t.arg({ type: JoinRoomInput, required: true, description: 'The room.' }) },
-    resolve: (_root, { input }, ctx) =>
-      ctx.wrote(ctx.services.rooms.join(ctx.signedIn().id, decodeId('Room', input.roomId, 'input.roomId'))),
+    resolve: (_root, { input }, ctx) => {
+      const viewer = ctx.signedIn();
+      const roomId = decodeId('Room', input.roomId, 'input.roomId');
+      ctx.count('joins');
+      return ctx.wrote(ctx.services.rooms.join(viewer.id, roomId));
+    },
   }),
   leaveRoom: t.field({
     type: LeaveRoomPayload,
@@ -200,7 +207,9 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, { input }, ctx) => {
       const { roomId, userId } = memberIds(input);
-      return ctx.wrote(ctx.services.rooms.addMember(ctx.signedIn().id, roomId, userId, input.role));
+      const viewer = ctx.signedIn();
+      ctx.count('joins');
+      return ctx.wrote(ctx.services.rooms.addMember(viewer.id, roomId, userId, input.role));
     },
   }),
   changeMemberRole: t.field({
@@ -217,7 +226,9 @@ builder.mutationFields((t) => ({
     },
     resolve: (_root, { input }, ctx) => {
       const { roomId, userId } = memberIds(input);
-      return ctx.wrote(ctx.services.rooms.changeRole(ctx.signedIn().id, roomId, userId, input.role));
+      const viewer = ctx.signedIn();
+      ctx.count('joins');
+      return ctx.wrote(ctx.services.rooms.changeRole(viewer.id, roomId, userId, input.role));
     },
   }),
   removeMember: t.field({

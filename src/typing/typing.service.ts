@@ -4,11 +4,11 @@ import { roomTopic, type Bus, type RoomSignal } from '../events/bus.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { canRead, canSee } from '../rooms/rooms.policy.js';
 import { membershipOf, roomsByIds } from '../rooms/rooms.queries.js';
-import { SILENCE_MS } from './room-typing.js';
+import { Typist } from './typist.js';
 import { TypingWatch } from './typing-watch.js';
 
-/** A typist is told to the room this often at most. */
-const THROTTLE_MS = 2000;
+/** Milliseconds between two looks who has fallen silent. */
+const FORGET_MS = 10_000;
 
 export interface TypingDeps {
   readonly db: Database;
@@ -18,29 +18,16 @@ export interface TypingDeps {
 
 /** Who is typing where. No part of the log: it goes by the bus alone, is never stored and never replayed. */
 export class TypingService {
-  /** When each typist of a room was last told of, by `room:user`; forgotten once they are silent. */
-  private readonly told = new Map<string, { at: number; forget: NodeJS.Timeout }>();
+  /** By `room:user`. */
+  private readonly typists = new Map<string, Typist>();
+  private forgetting: NodeJS.Timeout | undefined;
 
   constructor(private readonly deps: TypingDeps) {}
 
   /** Answers when the typist falls silent unless they are heard of again; null after `typing: false`. */
   async set(actorId: string, roomId: string, typing: boolean): Promise<Date | null> {
     await this.checkMember(actorId, roomId);
-    const key = `${roomId}:${actorId}`;
-    const told = this.told.get(key);
-    const now = Date.now();
-    if (!typing) {
-      this.forget(key);
-      this.tell(roomId, { type: 'typing', userId: actorId, typing, expiresAt: 0 });
-      return null;
-    }
-    if (told !== undefined && now - told.at < THROTTLE_MS) return new Date(told.at + SILENCE_MS);
-    this.forget(key);
-    const forget = setTimeout(() => this.told.delete(key), SILENCE_MS);
-    forget.unref();
-    this.told.set(key, { at: now, forget });
-    this.tell(roomId, { type: 'typing', userId: actorId, typing, expiresAt: now + SILENCE_MS });
-    return new Date(now + SILENCE_MS);
+    return this.typist(actorId, roomId).say(typing);
   }
 
   /** Who begins and stops typing in the room. Ends with FORBIDDEN once the user has left. Throws NOT_FOUND, FORBIDDEN. */
@@ -65,12 +52,25 @@ export class TypingService {
     throw forbidden('Only members can see or tell who is typing: join the room first.');
   }
 
-  private forget(key: string): void {
-    clearTimeout(this.told.get(key)?.forget);
-    this.told.delete(key);
+  private typist(userId: string, roomId: string): Typist {
+    const key = `${roomId}:${userId}`;
+    let typist = this.typists.get(key);
+    if (typist === undefined) {
+      typist = new Typist((typing, expiresAt) => {
+        const signal: RoomSignal = { type: 'typing', userId, typing, expiresAt };
+        this.deps.bus.publish(roomTopic(roomId), signal);
+      });
+      this.typists.set(key, typist);
+      this.forgetting ??= setInterval(() => this.forget(), FORGET_MS).unref();
+    }
+    return typist;
   }
 
-  private tell(roomId: string, signal: RoomSignal): void {
-    this.deps.bus.publish(roomTopic(roomId), signal);
+  private forget(): void {
+    const now = Date.now();
+    for (const [key, typist] of this.typists) if (typist.isForgotten(now)) this.typists.delete(key);
+    if (this.typists.size > 0) return;
+    clearInterval(this.forgetting);
+    this.forgetting = undefined;
   }
 }

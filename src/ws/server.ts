@@ -158,6 +158,8 @@ export class SocketServer {
           extra,
           traceparentOf(payload.extensions) ?? traceparentOf(connectionParams),
         );
+        const refusal = context.countOperation();
+        if (refusal !== undefined) return toClientErrors([refusal], context.requestId, this.deps.logger);
         // Not by the core's `subscriptions`, which forget an operation when it is completed, while its work goes on. A subscription that
         // was completed in the same breath has settled one turn later.
         if (extra.underWay > limits.socketOperations) await nextTurn();

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { NO_RATES } from '../support/rates.js';
 import { startPostgres, type PostgresServer } from '../support/services/postgres.js';
 import { startRedis, type RedisServer } from '../support/services/redis.js';
 import { startRedisCluster, type RedisClusterServers } from '../support/services/redis-cluster.js';
@@ -61,6 +62,7 @@ async function start(
     ...('members' in redis ? { REDIS_CLUSTER_NODES: redis.nodes } : { REDIS_URL: redis.url }),
     JWT_SECRET: 'a secret that the processes of one cluster share',
     SIGN_UP_LIMIT_PER_ADDRESS: '100000',
+    ...NO_RATES,
     WORKERS: String(workers ?? 1),
     LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',
   };

@@ -5,6 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { openEmbeddedPostgres } from '../../src/db/embedded/pglite.js';
 import { Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
+import { NO_RATES } from '../support/rates.js';
 import { Follower, THICK, THIN } from './follower.js';
 import { Gate } from './gate.js';
 import { Ledger } from './ledger.js';
@@ -51,7 +52,7 @@ export async function runEmbedded({
   const dataDir = await mkdtemp(join(tmpdir(), 'parley-chaos-'));
   const node = new AppNode({
     name: 'embedded',
-    env: { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn' },
+    env: { HOST: '127.0.0.1', PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'warn', ...NO_RATES },
     logFile: `${dataDir}.log`,
   });
   await node.start();

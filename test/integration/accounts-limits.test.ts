@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SUCCEEDED_PER_ADDRESS } from '../../src/accounts/rate-limits.js';
 import type { App } from '../../src/app.js';
 import { backends, makePlace, startOn, startParley, type Place } from '../support/app.js';
 import { PASSWORD, signUp, word, type Client, type GraphQLAnswer } from '../support/client.js';
@@ -9,9 +10,8 @@ const PER_ACCOUNT = 4;
 const PER_ADDRESS = 6;
 const SIGN_UPS = 3;
 
-/** Some address that no other test counts for. */
-const someAddress = (): string =>
-  `2001:db8::${word().slice(0, 4)}:${word().slice(0, 4)}:${word().slice(0, 4)}`;
+/** Some address, in a network that no other test counts for. */
+const someAddress = (): string => `2001:db8:${word().slice(0, 4)}:${word().slice(0, 4)}::1`;
 
 async function send(
   url: string,
@@ -84,6 +84,49 @@ describe.each(backends)('Guessing passwords on %s', (backend) => {
     expect(await codeOf(signIn(app.url, email, 'wrong'))).toBe('RATE_LIMITED');
   });
 
+  test('of strangers does not lock out where the account is used already', async () => {
+    const user = await signUp(app.url);
+    const [home, office] = [someAddress(), someAddress()];
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD, home))).toBe('data');
+    const answer = await send(
+      app.url,
+      'mutation ($input: RefreshSessionInput!) { refreshSession(input: $input) { user { id } } }',
+      { refreshToken: user.refreshToken },
+      office,
+    );
+    expect(answer).toEqual([]);
+    for (let i = 0; i <= PER_ACCOUNT; i++) await codeOf(signIn(app.url, emailOf(user), 'wrong'));
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD))).toBe('RATE_LIMITED');
+    for (let round = 0; round < 2; round++) {
+      for (const address of [home, office])
+        expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD, address))).toBe('data');
+    }
+    // The others are locked out still, and guessing from there ends as soon.
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD))).toBe('RATE_LIMITED');
+    for (let i = 0; i < PER_ACCOUNT; i++)
+      expect(await codeOf(signIn(app.url, emailOf(user), 'wrong', home))).toBe('UNAUTHENTICATED');
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD, home))).toBe('RATE_LIMITED');
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD, office))).toBe('data');
+  });
+
+  test('with the right ones among them, many at once, uses up what the wrong ones do', async () => {
+    const users = await Promise.all(Array.from({ length: 3 }, () => signUp(app.url)));
+    const address = someAddress();
+    const some = <T>(times: number, what: () => T): T[] => Array.from({ length: times }, what);
+    // Some are refused for now, since so many are under way; they are not held against anyone.
+    await Promise.all(
+      users.flatMap((user) => some(20, () => signIn(app.url, emailOf(user), PASSWORD, address))),
+    );
+    for (let i = 1; i < PER_ADDRESS; i++)
+      expect(await codeOf(signIn(app.url, `${word()}@example.com`, 'wrong', address))).toBe(
+        'UNAUTHENTICATED',
+      );
+    expect(await codeOf(signIn(app.url, emailOf(users[0]!), PASSWORD, address))).toBe('data');
+    expect(await codeOf(signIn(app.url, `${word()}@example.com`, 'wrong', address))).toBe('UNAUTHENTICATED');
+    for (let i = 0; i < 3 * PER_ADDRESS; i++)
+      expect(await codeOf(signIn(app.url, `${word()}@example.com`, 'wrong', address))).toBe('RATE_LIMITED');
+  });
+
   test('starts anew once the right one was given', async () => {
     const user = await signUp(app.url);
     for (let round = 0; round < 2; round++) {
@@ -129,6 +172,32 @@ describe.each(backends)('Guessing passwords on %s', (backend) => {
   });
 });
 
+describe('Signing in with the right password', () => {
+  test('is not held against an address, however often it is done at once, and has a limit of its own', async () => {
+    await using app = await startParley('embedded', { TRUST_PROXY: 'loopback' });
+    const user = await signUp(app.url);
+    const address = someAddress();
+    const answers = await Promise.all(
+      Array.from({ length: 400 }, () => signIn(app.url, emailOf(user), PASSWORD, address)),
+    );
+    const refused = answers.flatMap((errors) => errors);
+    expect(400 - refused.length).toBeGreaterThan(0);
+    expect(400 - refused.length).toBeLessThanOrEqual(SUCCEEDED_PER_ADDRESS);
+    for (const { extensions } of refused) {
+      expect(extensions['code']).toBe('RATE_LIMITED');
+      expect(extensions['retryAfter']).toBeLessThanOrEqual(60);
+    }
+    // One after the other up to the limit, which is good for a minute.
+    const left = SUCCEEDED_PER_ADDRESS - (400 - refused.length);
+    for (let i = 0; i < left; i++)
+      expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD, address))).toBe('data');
+    const [error] = await signIn(app.url, emailOf(user), PASSWORD, address);
+    expect(error?.extensions).toEqual({ code: 'RATE_LIMITED', retryAfter: expect.any(Number) });
+    expect(error?.extensions['retryAfter']).toBeLessThanOrEqual(60);
+    expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD))).toBe('data');
+  });
+});
+
 describe('Limits by address', () => {
   const SIGN_UP = 'mutation ($input: SignUpInput!) { signUp(input: $input) { user { id } } }';
   const join = (url: string, address: string): Promise<string> => {
@@ -143,24 +212,36 @@ describe('Limits by address', () => {
     );
   };
 
-  test('let so many sign up and no more', async () => {
-    await using app = await startParley('embedded', {
+  let app: App & { readonly place: Place };
+
+  beforeAll(async () => {
+    app = await startParley('embedded', {
       SIGN_UP_LIMIT_PER_ADDRESS: String(SIGN_UPS),
       TRUST_PROXY: 'loopback',
     });
-    const address = someAddress();
-    for (let i = 0; i < SIGN_UPS; i++) expect(await join(app.url, address)).toBe('data');
-    expect(await join(app.url, address)).toBe('RATE_LIMITED');
+  });
+  afterAll(() => app[Symbol.asyncDispose]());
+
+  test.each([
+    ['one address', () => '192.0.2.1'],
+    ['an IPv6 network', (n: number) => `2001:db8:1:2::${String(n)}`],
+    ['ports', (n: number) => `192.0.2.2:${String(5000 + n)}`],
+    ['spellings', (n: number) => ['192.0.2.3', '::ffff:192.0.2.3', '[::FFFF:c000:0203]:80'][n % 3] ?? ''],
+    ['what is no address', (n: number) => `client-${String(n)}`],
+    ['what comes by a proxy that adds its port', (n: number) => `192.0.2.4, 127.0.0.2:${String(5000 + n)}`],
+  ])('count %s together, and let so many sign up and no more', async (_what, addressOf) => {
+    for (let i = 0; i < SIGN_UPS; i++) expect(await join(app.url, addressOf(i))).toBe('data');
+    expect(await join(app.url, addressOf(SIGN_UPS))).toBe('RATE_LIMITED');
     expect(await join(app.url, someAddress())).toBe('data');
   });
 
   test('believe a header only from proxies that are trusted', async () => {
-    await using app = await startParley('embedded', {
+    await using other = await startParley('embedded', {
       SIGN_UP_LIMIT_PER_ADDRESS: String(SIGN_UPS),
       TRUST_PROXY: '10.0.0.0/8',
     });
-    for (let i = 0; i < SIGN_UPS; i++) expect(await join(app.url, someAddress())).toBe('data');
-    expect(await join(app.url, someAddress())).toBe('RATE_LIMITED');
+    for (let i = 0; i < SIGN_UPS; i++) expect(await join(other.url, someAddress())).toBe('data');
+    expect(await join(other.url, someAddress())).toBe('RATE_LIMITED');
   });
 });
 

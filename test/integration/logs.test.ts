@@ -47,6 +47,31 @@ const ask = (query: string, headers: Record<string, string> = {}): Promise<Respo
     body: JSON.stringify({ query }),
   });
 
+describe('A sign-in that fails', () => {
+  const signIn = (password: string, address: string): Promise<unknown> =>
+    new Client(server.url).ask(`mutation ($input: SignInInput!) { signIn(input: $input) { user { id } } }`, {
+      input: { email: `${address}@example.com`, password },
+    });
+
+  test('is a line with the address and the code, and without what was tried', async () => {
+    await signIn('a wrong one', 'nobody');
+    const line = await logged('the failure', ({ msg }) => msg === 'sign-in failed');
+    expect(line).toEqual({
+      level: 40,
+      time: expect.any(Number),
+      pid: expect.any(Number),
+      hostname: expect.any(String),
+      requestId: expect.any(String),
+      address: '127.0.0.1',
+      code: 'UNAUTHENTICATED',
+      msg: 'sign-in failed',
+    });
+    for (let i = 0; i < 11; i++) await signIn('a wrong one', 'guessed');
+    await logged('a refusal', ({ msg, code }) => msg === 'sign-in failed' && code === 'RATE_LIMITED');
+    expect(server.log).not.toMatch(/a wrong one|guessed@/);
+  });
+});
+
 describe('A request', () => {
   test('is one line, with what was asked, by whom, and how it went', async () => {
     const response = await ask('query WhoAmI { viewer { id } }');

@@ -112,6 +112,29 @@ describe.each(backends)('Typing on %s', (backend) => {
     await close();
   });
 
+  test('alternated a thousand times makes few events, the last of which is what was said last', async () => {
+    const { roomId, feed, close } = await watch(bob);
+    const many = (last: boolean): string =>
+      Array.from({ length: 60 }, (_, i) => {
+        const typing = i % 2 === 1 ? last : !last;
+        return `t${String(i)}: setTyping(input: { roomId: $roomId, typing: ${String(typing)} }) { expiresAt }`;
+      }).join('\n');
+    const say = (last: boolean): Promise<unknown> =>
+      ada.run(`mutation ($roomId: ID!) { ${many(last)} }`, { roomId });
+    const began = Date.now();
+    await Promise.all(Array.from({ length: 20 }, () => say(false)));
+    await say(true);
+    const last = await eventually(5000, 'the last of it', () => {
+      const typing = feed.results.at(-1)?.typing;
+      return typing?.typing === true ? typing : undefined;
+    });
+    expect(Date.parse(last.expiresAt)).toBeLessThanOrEqual(Date.now() + 6000);
+    expect(feed.results.length).toBeLessThanOrEqual(6 + (Date.now() - began) / 1000);
+    await say(false);
+    await eventually(5000, 'the last of it', () => feed.results.at(-1)?.typing.typing === false);
+    await close();
+  });
+
   test('that never began does not end', async () => {
     const { roomId, feed, close } = await watch(ada);
     await set(bob, roomId, false);

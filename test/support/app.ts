@@ -8,6 +8,7 @@ import { connectPostgres } from '../../src/db/dialect.js';
 import { migrateToLatest } from '../../src/db/migrator.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { bucketEnvironment, type Store } from './object-store.js';
+import { NO_RATES } from './rates.js';
 import { createDatabase, isMissing, locationOf, services } from './services.js';
 
 /** Every suite that goes through the API runs over each of these that this machine has. */
@@ -54,6 +55,7 @@ export const environmentOf = (place: Place, more: Record<string, string> = {}): 
   DATA_DIR: place.dataDir,
   LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
   SIGN_UP_LIMIT_PER_ADDRESS: '100000',
+  ...NO_RATES,
   DRAIN_DELAY: '0s',
   // What they find is told in the room's log, which most suites look at to the last event.
   PREVIEWS: 'false',

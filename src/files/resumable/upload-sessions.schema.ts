@@ -259,6 +259,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: CreateUploadInput, required: true, description: 'The file.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
+      ctx.count('uploads');
       return { upload: await ctx.services.uploadSessions.create(viewer.id, announced(input)) };
     },
   }),
@@ -270,6 +271,7 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: CreateUploadInput, required: true, description: 'The file.' }) },
     resolve: async (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
+      ctx.count('uploads');
       return { upload: await ctx.services.uploadSessions.createDirect(viewer.id, announced(input)) };
     },
   }),

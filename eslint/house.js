@@ -36,9 +36,10 @@ const RIGHT_BELOW = {
   config: ['viewer'],
   viewer: ['errors'],
   errors: ['package-directory'],
-  'package-directory': ['text', 'addresses'],
+  'package-directory': ['text', 'addresses', 'async'],
   text: [],
   addresses: [],
+  async: [],
   // Beside src/: released steps stand on nothing that may change, and the page talks to the server like any client.
   migrations: [],
   web: [],

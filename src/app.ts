@@ -120,7 +120,7 @@ async function start(
   const database = await openDatabase(config, logger);
   closers.push(() => database.close());
   const { db, background } = database;
-  await migrateToLatest(background);
+  await database.withoutLimits(migrateToLatest);
 
   const redis = await linkToRedis(config, logger);
   if (redis !== undefined) closers.push(redis.link.close);
@@ -162,9 +162,9 @@ async function start(
   closers.push(() => resumable.idle());
   const messages = new MessagesService({ db, bus, feeds });
   // Messages first: they name files.
-  const emptying = [messages, files].map((slice) => (roomId: string) => slice.emptyRoom(background, roomId));
+  const emptying = [messages, files].map((slice) => slice.emptyRoom.bind(slice));
   const removal = roomRemoval({ db: background }, emptying);
-  const jobs = new JobRunner({ db: background, logger }, [...jobKinds, removal]);
+  const jobs = new JobRunner({ db, logger }, [...jobKinds, removal]);
   closers.push(() => jobs.stop());
   const services = tracedEach({
     accounts,
@@ -239,11 +239,10 @@ async function start(
     contextParts,
     requestIdOf,
     health: {
-      database: () => database.ping(),
-      bus: () => bus.ping(),
-      ...shared.health,
+      needed: { database: () => database.ping() },
+      degrading: { bus: () => bus.ping(), ...shared.health },
+      optional: shared.optional,
     },
-    optional: shared.optional,
     isStopping: () => stopping,
     descriptors: connectable.descriptors,
     logger,

@@ -1,12 +1,16 @@
 import cluster from 'node:cluster';
 import { setTimeout as pause } from 'node:timers/promises';
+import { backoff } from '../async/backoff.js';
 import type { Config } from '../config/config.js';
 import { StartError } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
-import { restartDelay, STEADY_MS } from './backoff.js';
 import { leave } from './leave.js';
 import { Member } from './member.js';
 
+/** The pauses before a process is started again in the place of one that ended. */
+const RESTARTS = { firstMs: 200, mostMs: 30_000 };
+/** A process that lives for so many milliseconds has started well: the next to end counts from the beginning. */
+const STEADY_MS = 60_000;
 /** Milliseconds for a process to be ready when others serve meanwhile. It may have to migrate a large database. */
 const READY_MS = 300_000;
 /** Milliseconds for which processes that are replaced empty pools of connections before they close. */
@@ -154,7 +158,7 @@ export class Primary {
     const isDue = (): boolean => !this.isStopping && member.generation === this.generation;
     let [gone, why] = [member, reason];
     for (let attempts = attempt; isDue(); attempts += 1) {
-      const ms = Math.round(restartDelay(attempts));
+      const ms = Math.round(backoff(RESTARTS, attempts));
       const what = { worker: gone.pid, reason: why, ms };
       this.logger.error(what, 'a process ended by itself: another one is started');
       await pause(ms);

@@ -11,6 +11,8 @@ export interface Config {
   readonly databasePoolSize: number;
   /** Milliseconds that a statement may take for which a client waits; 0: any. */
   readonly statementTimeoutMs: number;
+  /** Milliseconds after which a statement without an answer counts as lost, with its connection. */
+  readonly databaseTimeoutMs: number;
   /** Redis or Valkey to carry wake-ups between processes; in-process when undefined. */
   readonly redisUrl: string | undefined;
   /** A Redis Cluster instead. */

@@ -56,6 +56,7 @@ describe('The configuration', () => {
         DATA_DIR: '/var/lib/parley',
         DATABASE_URL: 'postgresql://user:pw@db:5432/parley',
         DATABASE_POOL_SIZE: '25',
+        DATABASE_TIMEOUT: '20s',
         REDIS_URL: 'rediss://cache:6380',
         JWT_SECRET: SECRET,
         JWT_JWKS_URL: 'https://identity.example.com/keys',
@@ -86,6 +87,7 @@ describe('The configuration', () => {
       dataDir: '/var/lib/parley',
       databaseUrl: 'postgresql://user:pw@db:5432/parley',
       databasePoolSize: 25,
+      databaseTimeoutMs: 20_000,
       redisUrl: 'rediss://cache:6380',
       jwtSecret: SECRET,
       identityProvider: {
@@ -164,6 +166,7 @@ describe('The configuration', () => {
     ['PORT', '1e3'],
     ['PORT', ' 80'],
     ['DATABASE_POOL_SIZE', '1'],
+    ['DATABASE_TIMEOUT', '0s'],
     ['UPLOAD_MAX_BYTES', '0'],
     ['UPLOAD_MAX_BYTES', '9007199254740992'],
     ['UPLOAD_MAX_BYTES', '5GB'],

@@ -61,6 +61,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     databaseUrl: env.DATABASE_URL,
     databasePoolSize: env.DATABASE_POOL_SIZE,
     statementTimeoutMs: env.DATABASE_STATEMENT_TIMEOUT,
+    databaseTimeoutMs: env.DATABASE_TIMEOUT,
     redisUrl: env.REDIS_URL,
     redisCluster: redisCluster(env.REDIS_CLUSTER_NODES),
     jwtSecret: env.JWT_SECRET,

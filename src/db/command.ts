@@ -22,7 +22,7 @@ export async function withDatabase<T>(
   await using _lock = config.databaseUrl === undefined ? await acquireDataDirLock(config.dataDir) : undefined;
   const database = await openDatabase(config, logger);
   try {
-    return await work(database.background);
+    return await database.withoutLimits(work);
   } finally {
     await database.close();
   }

@@ -1,14 +1,13 @@
 import { sql } from 'kysely';
-import type { Pool } from 'pg';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import { remembered } from '../observability/remembered.js';
 import type { Database } from './database.js';
-import { openPool, openPostgres, overPool } from './dialect.js';
+import { connectPostgres, openPostgres, overPool, Pool, serverAt } from './dialect.js';
 import { openEmbeddedPostgres } from './embedded/pglite.js';
 import { startVacuum } from './embedded/vacuum.js';
-import type { Pipeline } from './pipeline.js';
+import { refuseLossyPooler } from './pooler.js';
 
 /** The embedded Postgres has no autovacuum. */
 const VACUUM_MS = 10 * 60_000;
@@ -16,9 +15,11 @@ const VACUUM_MS = 10 * 60_000;
 export interface OpenDatabase {
   /** For clients, who wait: a statement that takes too long fails. */
   readonly db: Database;
-  /** For all else: migrations, jobs, housekeeping, commands. */
+  /** For work in the background, which takes no connection from requests. */
   readonly background: Database;
-  /** Rejects when the database does not answer, or the embedded one cannot write. */
+  /** For migrations and commands, whose statements may take as long as they like. */
+  withoutLimits<T>(work: (db: Database) => Promise<T>): Promise<T>;
+  /** Rejects when the database does not answer, or takes no writes. One call at a time. */
   ping(): Promise<unknown>;
   pool(): PoolFigures;
   close(): Promise<void>;
@@ -26,14 +27,33 @@ export interface OpenDatabase {
 
 /** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
 export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
-  if (config.databaseUrl !== undefined) {
-    const { db, background, pool, pipelines } = openPostgres(config, config.databaseUrl, logger);
-    return { db, background, ping: pingOf(db), pool: figuresOf(pool, pipelines), close: () => db.destroy() };
-  }
-  const embedded = await openEmbeddedPostgres(config.dataDir, {
+  const { databaseUrl } = config;
+  if (databaseUrl === undefined) return openEmbedded(config, logger);
+  await refuseLossyPooler(serverAt(databaseUrl));
+  const postgres = openPostgres(config, databaseUrl, logger);
+  return {
+    db: postgres.db,
+    background: postgres.background,
+    withoutLimits: async (work) => {
+      const unlimited = connectPostgres({ databasePoolSize: 2 }, databaseUrl, logger);
+      try {
+        return await work(unlimited);
+      } finally {
+        await unlimited.destroy();
+      }
+    },
+    ping: () => postgres.ping.check(),
+    pool: () => postgres.figures(),
+    close: () => postgres.close(),
+  };
+}
+
+/** It falls silent never: it runs on this thread. */
+async function openEmbedded({ dataDir }: Config, logger: Logger): Promise<OpenDatabase> {
+  const embedded = await openEmbeddedPostgres(dataDir, {
     log: (line) => logger.debug({ line }, 'postgres'),
   });
-  const pool = openPool(embedded.poolConfig, logger);
+  const pool = new Pool(embedded.poolConfig, logger);
   const vacuum = startVacuum(pool, VACUUM_MS, (err) =>
     logger.warn({ err }, 'vacuuming failed, it is tried again'),
   );
@@ -41,8 +61,9 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   return {
     db,
     background: db,
+    withoutLimits: (work) => work(db),
     ping: remembered(() => writeTo(db)),
-    pool: figuresOf(pool),
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: async () => {
       await vacuum[Symbol.asyncDispose]();
       await db.destroy();
@@ -51,15 +72,5 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
   };
 }
 
-const figuresOf =
-  (pool: Pool, pipelines: readonly Pipeline[] = []) =>
-  (): PoolFigures => ({
-    total: pool.totalCount + pipelines.filter(({ isConnected }) => isConnected).length,
-    idle: pool.idleCount,
-    waiting: pool.waitingCount,
-  });
-
 /** Reaches the disk, as a post does, and leaves nothing in any table. */
 const writeTo = (db: Database) => sql`select pg_logical_emit_message(true, 'parley', '')`.execute(db);
-
-const pingOf = (db: Database) => () => db.selectNoFrom((eb) => eb.lit(1).as('one')).execute();

@@ -1,6 +1,9 @@
 import { Socket } from 'node:net';
-import pg from 'pg';
+import type pg from 'pg';
+import type { SilenceWatch } from '../async/silence-watch.js';
 import type { Logger } from '../observability/logger.js';
+import { applyLimits, type StatementLimits } from './limits.js';
+import { MortalClient, watchClient } from './watched-client.js';
 
 /** Statements that may be under way on one connection: whoever comes then is answered sooner beside them. */
 const MOST = 32;
@@ -8,6 +11,8 @@ const MOST = 32;
 const SLOW_MS = 10;
 /** Milliseconds without use after which a connection may be gone without a word: it is made anew. */
 const IDLE_MS = 30_000;
+/** Milliseconds for a new connection to take its settings. */
+const SETTINGS_MS = 5000;
 /** Milliseconds from one attempt to connect to the next. */
 const RETRY_MS = 1000;
 
@@ -28,10 +33,12 @@ export class Pipeline {
   private corked = false;
   private ended = false;
 
+  /** A connection that falls silent is broken, and `onSilent` called. */
   constructor(
     private readonly config: pg.ClientConfig,
-    /** What is done on each connection before it is used. */
-    private readonly onConnect: (client: pg.Client) => Promise<void>,
+    private readonly limits: StatementLimits,
+    private readonly watch: SilenceWatch,
+    private readonly onSilent: () => void,
     private readonly logger: Logger,
   ) {}
 
@@ -82,15 +89,14 @@ export class Pipeline {
     if (this.ended || now - this.triedAt < RETRY_MS) return;
     this.triedAt = now;
     const stream = new Socket();
-    const client = new pg.Client({ ...this.config, pipeline: true, stream: () => stream });
+    const client = new MortalClient({ ...this.config, pipeline: true, stream: () => stream });
     const lost = (reason: string): void => {
       if (this.client === client) this.client = undefined;
       this.logger.debug({ reason }, 'database: a shared connection ended');
     };
     client.on('error', ({ message }) => lost(message));
     client.on('end', () => lost('closed'));
-    const connected = client.connect().then(() => this.onConnect(client));
-    connected.then(
+    this.begin(client).then(
       () => {
         if (this.ended) return client.end();
         this.stream = stream;
@@ -98,8 +104,17 @@ export class Pipeline {
         this.usedAt = performance.now();
         return undefined;
       },
-      (error: unknown) => lost(String(error)),
+      (error: unknown) => {
+        lost(String(error));
+        return client.end();
+      },
     );
+  }
+
+  private async begin(client: pg.Client): Promise<void> {
+    await client.connect();
+    watchClient(this.watch, client, this.onSilent);
+    await applyLimits(client, this.limits, SETTINGS_MS);
   }
 
   private async leave(): Promise<void> {

@@ -16,6 +16,8 @@ export class RedisBus implements Bus {
   private readonly listener: RedisListener;
   private readonly pubsub: RedisPubSub;
   private inFlight = 0;
+  /** Why the last message could not be published for lack of a right. */
+  private refusal: string | undefined;
 
   /** The link is closed by its owner, after the bus. */
   constructor(
@@ -51,10 +53,16 @@ export class RedisBus implements Bus {
     this.inFlight += 1;
     this.pubsub
       .publish(topic, message)
-      .catch((err: unknown) => {
-        counts.busDropped.failed += 1;
-        this.logger.debug({ err, topic }, 'redis: a wake-up was dropped');
-      })
+      .then(
+        () => {
+          this.refusal = undefined;
+        },
+        (err: unknown) => {
+          counts.busDropped.failed += 1;
+          this.logger.debug({ err, topic }, 'redis: a wake-up was dropped');
+          this.refusal = err instanceof Error && err.message.startsWith('NOPERM') ? err.message : undefined;
+        },
+      )
       .finally(() => {
         this.inFlight -= 1;
       });
@@ -77,6 +85,8 @@ export class RedisBus implements Bus {
 
   async ping(): Promise<void> {
     await this.link.commands.ping();
+    if (this.refusal !== undefined)
+      throw new Error(`redis: the user may not publish to channels: ${this.refusal}`);
     if (!this.listener.isListening()) throw new Error('redis: not everything is listened to');
   }
 

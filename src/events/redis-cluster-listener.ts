@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { Command, type Cluster, type RedisOptions } from 'ioredis';
 import type { Logger } from '../observability/logger.js';
-import { backoff, type RedisListener } from './redis-link.js';
+import { PROBE_MS, retryDelay, type RedisListener } from './redis-link.js';
 import { ShardConnection } from './redis-shard.js';
 
 interface Channel {
@@ -33,6 +33,7 @@ export class ClusterListener
     { readonly count: number; retry: NodeJS.Timeout | undefined }
   >();
   private telling: NodeJS.Immediate | undefined;
+  private readonly probing: NodeJS.Timeout;
   private closing = false;
 
   /** `options`: user, password and TLS of every node. */
@@ -43,6 +44,11 @@ export class ClusterListener
   ) {
     super();
     cluster.on('refresh', this.onSlots);
+    // By its own clock: slots are not read while the other connections are silent too.
+    this.probing = setInterval(() => {
+      for (const shard of this.shards.values()) shard.probe();
+    }, PROBE_MS);
+    this.probing.unref();
   }
 
   subscribe(name: string, done: () => void): void {
@@ -66,6 +72,7 @@ export class ClusterListener
   close(): void {
     this.closing = true;
     this.cluster.off('refresh', this.onSlots);
+    clearInterval(this.probing);
     clearImmediate(this.telling);
     for (const { retry } of this.failures.values()) clearTimeout(retry);
     for (const shard of this.shards.values()) shard.close();
@@ -74,8 +81,7 @@ export class ClusterListener
   private readonly onSlots = (): void => {
     const masters = new Set(this.cluster.slots.map(([master]) => master));
     for (const [node, shard] of this.shards) {
-      if (masters.has(node)) shard.probe();
-      else shard.end(new Error('the node has no slots any more'));
+      if (!masters.has(node)) shard.end(new Error('the node has no slots any more'));
     }
     for (const node of this.failures.keys()) if (!masters.has(node)) this.forgive(node);
     this.placeAll();
@@ -146,7 +152,7 @@ export class ClusterListener
     const retry = setTimeout(() => {
       this.failures.set(node, { count, retry: undefined });
       this.placeAll();
-    }, backoff(count));
+    }, retryDelay(count));
     this.failures.set(node, { count, retry });
     // Most likely another node has its slots by now, or soon.
     this.cluster.refreshSlotsCache();

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import { ClusterListener } from './redis-cluster-listener.js';
-import { backoff, COMMAND_MS, SILENCE_MS, type RedisLink } from './redis-link.js';
+import { COMMAND_MS, KEEP_ALIVE_MS, retryDelay, SILENCE_MS, type RedisLink } from './redis-link.js';
 import { isUnknownCommand } from './redis-shard.js';
 
 /** Milliseconds between looks at which node has which slots. A node that is asked in vain tells sooner. */
@@ -24,11 +24,17 @@ export function connectRedisCluster(
     ...(tls && { tls: {} }),
   };
   const commands = new Cluster([...nodes], {
-    redisOptions: { ...access, commandTimeout: COMMAND_MS, connectTimeout: SILENCE_MS },
+    redisOptions: {
+      ...access,
+      commandTimeout: COMMAND_MS,
+      connectTimeout: SILENCE_MS,
+      socketTimeout: SILENCE_MS,
+      keepAlive: KEEP_ALIVE_MS,
+    },
     // With an offline queue a publish would wait for as long as the cluster is down.
     enableOfflineQueue: false,
     maxRedirections: REDIRECTIONS,
-    clusterRetryStrategy: backoff,
+    clusterRetryStrategy: retryDelay,
     slotsRefreshInterval: REFRESH_MS,
     // Names stay names, since certificates are made out to them.
     dnsLookup: (host, found) => {

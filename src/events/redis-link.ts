@@ -1,4 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
+import { backoff } from '../async/backoff.js';
 
 /** The way to Redis: one server, or a cluster of them. Two implementations: redis-single.ts and redis-cluster.ts. */
 export interface RedisLink {
@@ -26,11 +27,17 @@ export interface RedisListener {
   close(): void;
 }
 
-/** Milliseconds to wait before attempt number `attempt`. */
-export const backoff = (attempt: number): number => Math.min(50 * 2 ** Math.min(attempt, 6), 2000);
+/** Milliseconds to wait before attempt number `attempt`, counted from 1, to connect again. */
+export const retryDelay = (attempt: number): number => backoff({ firstMs: 100, mostMs: 2000 }, attempt - 1);
 
 /** Milliseconds after which a command counts as failed. Who signs in waits for three of them at most. */
 export const COMMAND_MS = 1000;
 
 /** Milliseconds after which a server that says nothing is taken to be away. */
 export const SILENCE_MS = 2000;
+
+/** Milliseconds between questions to a connection that only listens. */
+export const PROBE_MS = 2000;
+
+/** Milliseconds without use after which the system asks whether the other end is there. */
+export const KEEP_ALIVE_MS = 10_000;

@@ -1,8 +1,11 @@
 import { connect, type Socket } from 'node:net';
+import { inTime } from '../async/timeout.js';
 import type { ScannerPlace } from '../config/config.js';
 
 /** Milliseconds for a connection. */
 const CONNECT_MS = 5000;
+/** Milliseconds for the answer to a ping. */
+const PING_MS = 2000;
 /** Characters of the longest answer that is taken for one. */
 const MAX_ANSWER = 4096;
 
@@ -12,7 +15,7 @@ export class Clamd {
 
   /** Rejects when it does not answer, or is no clamd. */
   async ping(): Promise<void> {
-    const connection = new Connection(this.place);
+    const connection = new Connection({ ...this.place, timeoutMs: Math.min(PING_MS, this.place.timeoutMs) });
     try {
       await connection.send(Buffer.from('zPING\0'));
       const answer = await connection.answer();
@@ -151,17 +154,5 @@ class Connection {
     });
     await inTime(either, ms, otherwise);
     if (this.failure !== undefined) throw new Error(otherwise, { cause: this.failure });
-  }
-}
-
-async function inTime<T>(what: Promise<T>, ms: number, otherwise: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${otherwise} within ${String(ms)} ms`)), ms);
-  });
-  try {
-    return await Promise.race([what, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -85,8 +85,8 @@ export class FilesService {
   }
 
   /** Deletes some files of a deleted room, and uploads into it, and their bytes soon after; false once there are none. */
-  async emptyRoom(db: Database, roomId: string): Promise<boolean> {
-    const hadSome = await transaction(db, (trx) => deleteSomeOfRoom(trx, roomId));
+  async emptyRoom(background: Database, roomId: string): Promise<boolean> {
+    const hadSome = await transaction(background, (trx) => deleteSomeOfRoom(trx, roomId));
     if (hadSome) this.deps.sweeper.sweepSoon();
     return hadSome;
   }

@@ -1,3 +1,4 @@
+import { Heartbeat, type HeartbeatTimes } from '../async/heartbeat.js';
 import { transaction, type Database } from '../db/database.js';
 import { throughOutage } from '../db/outage.js';
 import { ParleyError } from '../errors.js';
@@ -6,13 +7,8 @@ import { newStorageKey } from './storage/storage.js';
 import { countLeases, extendLease, insertLease } from './upload-leases.queries.js';
 import { lockUsage } from './usage.queries.js';
 
-export interface LeaseTimes {
-  /** Milliseconds without a heartbeat after which anyone may sweep the bytes away. */
-  readonly leaseMs: number;
-  readonly heartbeatMs: number;
-}
-
-const TIMES: LeaseTimes = { leaseMs: 120_000, heartbeatMs: 30_000 };
+/** Without a heartbeat for `holdMs` anyone may sweep the bytes away. */
+const TIMES: HeartbeatTimes = { holdMs: 120_000, heartbeatMs: 30_000 };
 
 /** Seconds after which one of the uploads under way may well be over. */
 const RETRY_AFTER = 5;
@@ -28,8 +24,7 @@ export class UploadLease {
   /** Aborted when the lease was lost, so that nobody goes on writing what another may sweep. */
   readonly signal: AbortSignal;
   private readonly lost = new AbortController();
-  private readonly timer: NodeJS.Timeout;
-  private goodUntil: number;
+  private readonly heartbeat: Heartbeat;
 
   /**
    * Writes the row; without an uploader, of bytes that the server makes itself. `release` must follow. Throws RATE_LIMITED when as many uploads of the user are under way as may be, over all processes;
@@ -39,7 +34,7 @@ export class UploadLease {
     if (uploader === undefined) {
       const storageKey = newStorageKey();
       const begun = performance.now();
-      await insertLease(db, storageKey, times.leaseMs);
+      await insertLease(db, storageKey, times.holdMs);
       return new UploadLease(db, storageKey, times, begun);
     }
     const { userId, atOnce } = uploader;
@@ -52,7 +47,7 @@ export class UploadLease {
         await lockUsage(trx, userId);
         if ((await countLeases(trx, userId)) >= atOnce) throw tooMany(atOnce);
         asked = performance.now();
-        await insertLease(trx, storageKey, times.leaseMs, userId);
+        await insertLease(trx, storageKey, times.holdMs, userId);
       });
       return new UploadLease(db, storageKey, times, asked);
     });
@@ -61,36 +56,21 @@ export class UploadLease {
   private constructor(
     private readonly db: Database,
     readonly storageKey: string,
-    private readonly times: LeaseTimes,
+    times: HeartbeatTimes,
     asked: number,
   ) {
     this.signal = this.lost.signal;
-    this.goodUntil = asked + times.leaseMs;
-    this.timer = setInterval(() => void this.beat(), times.heartbeatMs);
-    this.timer.unref();
+    this.heartbeat = new Heartbeat(
+      times,
+      asked,
+      () => extendLease(this.db, storageKey, times.holdMs),
+      () => this.lost.abort(incomplete('The upload was interrupted on the server: send the file again.')),
+    );
   }
 
   /** Ends the heartbeat. What becomes of the row is decided elsewhere: redeemed, or expired. */
   release(): void {
-    clearInterval(this.timer);
-  }
-
-  private async beat(): Promise<void> {
-    const asked = performance.now();
-    try {
-      if (await extendLease(this.db, this.storageKey, this.times.leaseMs)) {
-        this.goodUntil = asked + this.times.leaseMs;
-      } else {
-        this.abort();
-      }
-    } catch {
-      // The database may be away for a moment; the lease stands until its time has passed.
-      if (performance.now() + this.times.heartbeatMs > this.goodUntil) this.abort();
-    }
-  }
-
-  private abort(): void {
-    this.lost.abort(incomplete('The upload was interrupted on the server: send the file again.'));
+    this.heartbeat.stop();
   }
 }
 

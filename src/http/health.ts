@@ -1,65 +1,88 @@
 import type { ServerResponse } from 'node:http';
+import { singleFlight } from '../async/single-flight.js';
+import { inTime } from '../async/timeout.js';
+import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 
-/** What a process needs, by name, each answering or rejecting. */
+/** What is asked, by name, each answering or rejecting. */
 export type HealthChecks = Readonly<Record<string, () => Promise<unknown>>>;
 
+/** What `/readyz` says of the server. */
+export interface Health {
+  /** Without one of these the server can serve nothing. */
+  readonly needed: HealthChecks;
+  /** Without one of these it serves on, with less. */
+  readonly degrading: HealthChecks;
+  /** What is told along. */
+  readonly optional: Readonly<Record<string, string>>;
+}
+
 /** Longer than this is no answer. */
-const CHECK_MS = 2000;
+const CHECK_MS = 2500;
+/** Milliseconds for which an answer is remembered. */
+const FRESH_MS = 1000;
 
 /** `/livez`: the event loop turns. */
 export function answerLive(res: ServerResponse): void {
   answer(res, 200, { status: 'ok' });
 }
 
-/** `/readyz`: whether everything that requests need answers. What changes is logged, with the reason, which no client is told. */
+/**
+ * `/readyz`: whether this process can serve. What it lacks but can do without is named, and no reason to send clients elsewhere: other
+ * processes lack it too. What changes is logged, with the reason, which no client is told.
+ */
 export class Readiness {
-  private readonly down = new Set<string>();
+  private last: { readonly at: number; readonly states: Promise<Map<string, boolean>> } | undefined;
+  private readonly checks: readonly (readonly [name: string, check: () => Promise<unknown>])[];
 
-  /** `optional`: what is told along, and makes no server unready. */
   constructor(
-    private readonly checks: HealthChecks,
-    private readonly optional: Readonly<Record<string, string>>,
+    private readonly health: Health,
     private readonly logger: Logger,
-  ) {}
-
-  /** Each check by name, `ok` or `down`, and what is optional; 503 where a check is down or the server is `stopping`. */
-  async answer(res: ServerResponse, stopping: boolean): Promise<void> {
-    const entries = await Promise.all(
-      Object.entries(this.checks).map(
-        async ([name, check]) => [name, (await this.passes(name, check)) ? 'ok' : 'down'] as const,
-      ),
+  ) {
+    // One that still hangs is not begun again beside itself.
+    this.checks = Object.entries({ ...health.needed, ...health.degrading }).map(
+      ([name, check]) => [name, singleFlight(check)] as const,
     );
-    const ready = !stopping && entries.every(([, state]) => state === 'ok');
-    answer(res, ready ? 200 : 503, {
-      status: stopping ? 'stopping' : ready ? 'ok' : 'down',
-      ...Object.fromEntries(entries),
-      ...this.optional,
+    for (const [name] of this.checks) counts.checksFailing[name] = 0;
+  }
+
+  /** Each check by name, `ok` or `down`, and what is optional; 503 where a needed one is down or the server is `stopping`. */
+  async answer(res: ServerResponse, stopping: boolean): Promise<void> {
+    const states = await this.states();
+    const isDown = Object.keys(this.health.needed).some((name) => states.get(name) !== true);
+    const isDegraded = [...states.values()].includes(false);
+    answer(res, stopping || isDown ? 503 : 200, {
+      status: stopping ? 'stopping' : isDown ? 'down' : isDegraded ? 'degraded' : 'ok',
+      ...Object.fromEntries([...states].map(([name, passed]) => [name, passed ? 'ok' : 'down'])),
+      ...this.health.optional,
     });
   }
 
+  /** At most once a second, however often it is asked for. */
+  private states(): Promise<Map<string, boolean>> {
+    const now = performance.now();
+    if (this.last === undefined || now - this.last.at > FRESH_MS)
+      this.last = { at: now, states: this.look() };
+    return this.last.states;
+  }
+
+  private async look(): Promise<Map<string, boolean>> {
+    const passed = this.checks.map(async ([name, check]) => [name, await this.passes(name, check)] as const);
+    return new Map(await Promise.all(passed));
+  }
+
   private async passes(name: string, check: () => Promise<unknown>): Promise<boolean> {
+    const wasFailing = counts.checksFailing[name] === 1;
     try {
-      await inTime(check);
-      if (this.down.delete(name)) this.logger.info({ check: name }, 'ready again');
+      await inTime(check(), CHECK_MS, 'no answer');
+      if (wasFailing) this.logger.info({ check: name }, 'a check passes again');
+      counts.checksFailing[name] = 0;
       return true;
     } catch (err) {
-      if (!this.down.has(name)) this.logger.warn({ check: name, err }, 'not ready');
-      this.down.add(name);
+      if (!wasFailing) this.logger.warn({ check: name, err }, 'a check fails');
+      counts.checksFailing[name] = 1;
       return false;
     }
-  }
-}
-
-async function inTime(check: () => Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_MS} ms`)), CHECK_MS);
-  });
-  try {
-    await Promise.race([check(), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -13,7 +13,7 @@ import { asksForWebSocket, ignoreUpgrade } from './connections/upgrades.js';
 import { answerPreflight, type Cors } from './cors.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
-import { answerLive, Readiness, type HealthChecks } from './health.js';
+import { answerLive, Readiness, type Health } from './health.js';
 import { cutLongHeaders } from './long-headers.js';
 import { answerPlainJson, type PlainJsonDeps } from './plain-json.js';
 import { Exchange, pathOf, report, routeOf } from './request-log.js';
@@ -40,9 +40,7 @@ export interface HttpDeps extends PlainJsonDeps {
     requestId: string,
   ) => ContextParts;
   readonly requestIdOf: (req: IncomingMessage) => string;
-  readonly health: HealthChecks;
-  /** What `/readyz` tells along. */
-  readonly optional: Readonly<Record<string, string>>;
+  readonly health: Health;
   readonly isStopping: () => boolean;
   /** File descriptors that connections may take (connections/descriptors.ts). */
   readonly descriptors: number;
@@ -58,7 +56,7 @@ export interface HttpServer {
 
 /** The HTTP server: who answers what. */
 export function createHttpServer(deps: HttpDeps): HttpServer {
-  const readiness = new Readiness(deps.health, deps.optional, deps.logger);
+  const readiness = new Readiness(deps.health, deps.logger);
   const exchanges = new UnderWay<Exchange>();
   const server = createServer(
     {

@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
+import { isOutage } from '../db/outage.js';
 import type { Context } from '../graphql/context.js';
-import { toClientErrors } from '../graphql/errors.js';
+import { rootCause, toClientErrors } from '../graphql/errors.js';
 import { limits } from '../graphql/limits.js';
 import { LiveEnd } from '../live/answers.js';
 import type { LiveConnection } from '../live/connections.js';
@@ -65,9 +66,14 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
 
   end(error?: unknown): void {
     if (this.destroyed || this.isOver) return;
+    const causes = error instanceof LiveEnd ? error.errors : [error];
+    // What is away comes back, and so is the client to: after `complete` it would not.
+    if (causes.some((cause) => isOutage(rootCause(cause)))) {
+      this.cut();
+      return;
+    }
     this.isOver = true;
     if (error !== undefined) {
-      const causes = error instanceof LiveEnd ? error.errors : [error];
       const errors = toClientErrors(causes, this.context.requestId, this.context.logger);
       this.push(framesOf([{ text: JSON.stringify({ errors }), cursor: undefined }]));
     }

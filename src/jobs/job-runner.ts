@@ -1,3 +1,5 @@
+import { backoff } from '../async/backoff.js';
+import { Heartbeat, type HeartbeatTimes } from '../async/heartbeat.js';
 import type { Database } from '../db/database.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
@@ -20,10 +22,8 @@ export interface JobKind {
   giveUp?(subject: string, error: unknown): Promise<void>;
 }
 
-export interface JobTimes {
-  /** Milliseconds without a heartbeat after which a job's process is taken for dead. */
-  readonly holdMs: number;
-  readonly heartbeatMs: number;
+/** `holdMs`: without a heartbeat for as long, a job's process is taken for dead. */
+export interface JobTimes extends HeartbeatTimes {
   /** Milliseconds between two looks for jobs that others have asked for. */
   readonly pollMs: number;
   /** Milliseconds to the second attempt; doubled for each one that follows. */
@@ -158,10 +158,8 @@ class Lane {
     this.deps.logger.error({ err: reason, kind, subject, attempts }, 'a job was given up');
   }
 
-  /** Random by half, so that what failed together is not tried together. */
   private pauseAfter({ attempts }: HeldJob): number {
-    const full = Math.min(this.times.retryMs * 2 ** Math.min(attempts - 1, 20), MAX_RETRY_MS);
-    return Math.round(full * (0.5 + Math.random() / 2));
+    return Math.round(backoff({ firstMs: this.times.retryMs, mostMs: MAX_RETRY_MS }, attempts - 1));
   }
 }
 
@@ -170,37 +168,19 @@ class Hold {
   /** Aborted when the hold was lost, and when the process stops. */
   readonly signal: AbortSignal;
   private readonly lost = new AbortController();
-  private readonly timer: NodeJS.Timeout;
-  private goodUntil: number;
+  private readonly heartbeat: Heartbeat;
 
-  constructor(
-    private readonly db: Database,
-    private readonly job: HeldJob,
-    private readonly times: JobTimes,
-    stopping: AbortSignal,
-  ) {
+  constructor(db: Database, job: HeldJob, times: JobTimes, stopping: AbortSignal) {
     this.signal = AbortSignal.any([this.lost.signal, stopping]);
-    this.goodUntil = performance.now() + times.holdMs;
-    this.timer = setInterval(() => void this.beat(), times.heartbeatMs);
-    this.timer.unref();
+    this.heartbeat = new Heartbeat(
+      times,
+      performance.now(),
+      () => putJobOff(db, job, times.holdMs),
+      () => this.lost.abort(new Error('the job is no longer held: its process was taken for dead')),
+    );
   }
 
   release(): void {
-    clearInterval(this.timer);
-  }
-
-  private async beat(): Promise<void> {
-    const asked = performance.now();
-    try {
-      if (await putJobOff(this.db, this.job, this.times.holdMs)) this.goodUntil = asked + this.times.holdMs;
-      else this.lose();
-    } catch {
-      // The database may be away for a moment; the hold stands until its time has passed.
-      if (performance.now() + this.times.heartbeatMs > this.goodUntil) this.lose();
-    }
-  }
-
-  private lose(): void {
-    this.lost.abort(new Error('the job is no longer held: its process was taken for dead'));
+    this.heartbeat.stop();
   }
 }

@@ -35,8 +35,8 @@ export class MessagesService {
   }
 
   /** Deletes some messages of a deleted room; false once there are none. */
-  emptyRoom(db: Database, roomId: string): Promise<boolean> {
-    return transaction(db, (trx) => queries.deleteNewestOfRoom(trx, roomId));
+  emptyRoom(background: Database, roomId: string): Promise<boolean> {
+    return transaction(background, (trx) => queries.deleteNewestOfRoom(trx, roomId));
   }
 
   /** Changes the body of one's own message. The same body again writes nothing. */

@@ -75,6 +75,9 @@ export const counts = {
   /** Variants of pictures that were asked for and not there: made, not to be made of such a file, or refused since too many wait. */
   variants: zeroes(['made', 'failed', 'refused']),
 
+  /** Checks of `/readyz` by name: 1 where the last one failed. */
+  checksFailing: {} as Record<string, number>,
+
   /** Lines that were not logged because nobody took those before them. */
   logLinesDropped: 0,
 };

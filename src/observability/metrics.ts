@@ -78,6 +78,7 @@ const gauges = ({ sockets, rooms, pool }: Figures): readonly Row[] => [
   ['groups', 'Groups of subscribers that share executions.', () => counts.groups],
   ['rooms', 'Rooms with subscribers here.', rooms],
   ['sockets', 'WebSockets that are open.', sockets],
+  ['checks_failing', 'Checks of /readyz that failed when last made.', () => counts.checksFailing, 'check'],
   [
     'database_connections',
     'Connections to the database, by state.',

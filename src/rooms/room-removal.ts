@@ -6,7 +6,7 @@ import { deleteRoomRow, forgetMembers, forgetNewestEvents } from './room-removal
 export const REMOVE_ROOM = 'remove room';
 
 /** Deletes some of what a deleted room holds, in a transaction of its own. Answers whether there may be more. */
-export type EmptyRoom = (roomId: string) => Promise<boolean>;
+export type EmptyRoom = (db: Database, roomId: string) => Promise<boolean>;
 
 /**
  * The job that deletes what a deleted room holds, which nobody sees any more: what the slices above keep in it (`emptying`, in this order), its
@@ -14,16 +14,12 @@ export type EmptyRoom = (roomId: string) => Promise<boolean>;
  * off, and two processes that are at it do no harm.
  */
 export function roomRemoval({ db }: { readonly db: Database }, emptying: readonly EmptyRoom[]): JobKind {
-  const steps: readonly EmptyRoom[] = [
-    ...emptying,
-    (roomId) => forgetMembers(db, roomId),
-    (roomId) => forgetNewestEvents(db, roomId),
-  ];
+  const steps: readonly EmptyRoom[] = [...emptying, forgetMembers, forgetNewestEvents];
   return {
     kind: REMOVE_ROOM,
     atOnce: 1,
     run: async (roomId, signal) => {
-      for (const step of steps) while (await step(roomId)) signal.throwIfAborted();
+      for (const step of steps) while (await step(db, roomId)) signal.throwIfAborted();
       await deleteRoomRow(db, roomId);
     },
   };

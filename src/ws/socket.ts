@@ -3,6 +3,7 @@ import type { Server, WebSocket as ProtocolSocket } from 'graphql-ws';
 import type { RawData, WebSocket } from 'ws';
 import { isOutage } from '../db/outage.js';
 import { isTooLarge, refusedAnswer } from '../graphql/answer-text.js';
+import { ParleyError } from '../errors.js';
 import { limits } from '../graphql/limits.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
@@ -216,7 +217,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
   failed(err: unknown): void {
     if (!this.isOpen) return;
     this.logger.error({ err }, 'a socket message failed');
-    this.end(isOutage(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
+    this.end(isUnavailable(err) ? CLOSE.TRY_LATER : CLOSE.INTERNAL);
   }
 
   /**
@@ -310,3 +311,6 @@ const envelopeOf = (message: unknown): Envelope =>
   message !== null && typeof message === 'object' ? message : {};
 
 const isOfOperation = (envelope: Envelope): envelope is OperationMessage => typeof envelope.id === 'string';
+
+const isUnavailable = (err: unknown): boolean =>
+  isOutage(err) || (err instanceof ParleyError && err.code === 'UNAVAILABLE');

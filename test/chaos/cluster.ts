@@ -5,6 +5,7 @@ import { NO_RATES } from '../support/rates.js';
 import { startPostgres, type PostgresServer } from '../support/services/postgres.js';
 import { startRedis, type RedisServer } from '../support/services/redis.js';
 import { startRedisCluster, type RedisClusterServers } from '../support/services/redis-cluster.js';
+import { Wire } from '../support/wire.js';
 import { Gate } from './gate.js';
 import { AppNode } from './node.js';
 
@@ -23,6 +24,8 @@ export interface Cluster extends AsyncDisposable {
   readonly postgres: PostgresServer;
   readonly redis: Carrier;
   readonly nodes: readonly AppNode[];
+  /** Between each server and what it needs. None on a Redis Cluster, whose nodes name each other. */
+  readonly wires: { readonly postgres: readonly Wire[]; readonly redis: readonly Wire[] };
   /** Whether they are processes of one server. */
   readonly isOneServer: boolean;
   /** A way in for one client: to its home, or to another one while that does not listen. */
@@ -58,8 +61,9 @@ async function start(
     HOST: '127.0.0.1',
     PORT: '0',
     DATA_DIR: dataDir,
-    DATABASE_URL: postgres.url,
-    ...('members' in redis ? { REDIS_CLUSTER_NODES: redis.nodes } : { REDIS_URL: redis.url }),
+    // A silent connection is given up before the silence ends.
+    DATABASE_TIMEOUT: '3s',
+    ...('members' in redis && { REDIS_CLUSTER_NODES: redis.nodes }),
     JWT_SECRET: 'a secret that the processes of one cluster share',
     SIGN_UP_LIMIT_PER_ADDRESS: '100000',
     ...NO_RATES,
@@ -67,7 +71,24 @@ async function start(
     LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'warn',
   };
   const names = workers === undefined ? ['A', 'B'] : ['A'];
-  const nodes = names.map((name) => new AppNode({ name, env, logFile }));
+  const wireTo = async (url: string): Promise<Wire> => {
+    const wire = await Wire.to(url);
+    closers.push(async () => wire[Symbol.asyncDispose]());
+    return wire;
+  };
+  const wires = { postgres: [] as Wire[], redis: [] as Wire[] };
+  const nodes: AppNode[] = [];
+  for (const name of names) {
+    const toPostgres = await wireTo(postgres.url);
+    wires.postgres.push(toPostgres);
+    const through: Record<string, string> = { DATABASE_URL: toPostgres.through(postgres.url) };
+    if (!('members' in redis)) {
+      const toRedis = await wireTo(redis.url);
+      wires.redis.push(toRedis);
+      through['REDIS_URL'] = toRedis.through(redis.url);
+    }
+    nodes.push(new AppNode({ name, env: { ...env, ...through }, logFile }));
+  }
   for (const node of nodes) {
     closers.push(() => node.kill());
     await node.start();
@@ -76,6 +97,7 @@ async function start(
     postgres,
     redis,
     nodes,
+    wires,
     isOneServer: workers !== undefined,
     gate: async (home) => {
       const at = (i: number): number | undefined => nodes[i % nodes.length]!.port;

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { eventually } from '../support/deadline.js';
+import type { Way, Wire } from '../support/wire.js';
 import type { RedisServer } from '../support/services/redis.js';
 import type { ClusterMember, RedisClusterServers } from '../support/services/redis-cluster.js';
 import type { Cluster } from './cluster.js';
@@ -7,12 +8,13 @@ import type { Gate } from './gate.js';
 import type { AppNode } from './node.js';
 import type { Random } from './random.js';
 
-const REDIS_FAULTS = ['Redis killed', 'Redis stopped for 3 s'] as const;
+const REDIS_FAULTS = ['Redis killed', 'Redis stopped for 3 s', 'Redis silent'] as const;
 const SHARD_FAULTS = ['Redis master killed', 'Redis master stopped for 3 s', 'Redis slots moved'] as const;
 const OTHER_FAULTS = [
   'process killed',
   'process killed between commit and publish',
   'Postgres restarted',
+  'Postgres silent',
   'sockets cut',
   'clients frozen for 5 s',
 ] as const;
@@ -99,6 +101,12 @@ export async function inject(
       await pause(random.between(0, 1000));
       await postgres.start();
       break;
+    case 'Redis silent':
+      await fallSilent(random.pick(cluster.wires.redis), random);
+      break;
+    case 'Postgres silent':
+      await fallSilent(random.pick(cluster.wires.postgres), random);
+      break;
     case 'sockets cut':
       for (const gate of random.chance(0.3) ? gates : random.sample(gates, gates.length / 2)) gate.cut();
       break;
@@ -110,6 +118,14 @@ export async function inject(
       break;
     }
   }
+}
+
+/** Connections of one process, those that it has or new ones too, carry nothing in one direction or both, for longer than it waits. */
+async function fallSilent(wire: Wire, random: Random): Promise<void> {
+  const ways = random.pick<readonly Way[]>([['asking'], ['answering'], ['asking', 'answering']]);
+  wire.silence({ ways, all: random.chance(0.5) });
+  await pause(random.between(4000, 8000));
+  wire.resume();
 }
 
 /** Takes the master of a slot away until its replica has its place, and gives it back as a replica. */

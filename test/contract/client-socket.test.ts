@@ -109,7 +109,7 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A so
   test('notices a connection on which nothing passes any longer, and opens another', async () => {
     const feed = subscribe(open(session(), 200), ROOM_EVENTS, { roomId });
     await feed.take(1, 'roomEvents');
-    wire.freeze();
+    wire.silence();
     await user.post(roomId, 'into the void');
     await eventually(10_000, 'the message', () => bodies(feed).includes('into the void'));
   });

@@ -3,7 +3,8 @@ import { SUCCEEDED_PER_ADDRESS } from '../../src/accounts/rate-limits.js';
 import type { App } from '../../src/app.js';
 import { backends, makePlace, startOn, startParley, type Place } from '../support/app.js';
 import { PASSWORD, signUp, word, type Client, type GraphQLAnswer } from '../support/client.js';
-import { eventually, within } from '../support/deadline.js';
+import { untilReadiness } from '../support/readiness.js';
+import { within } from '../support/deadline.js';
 import { isMissing, services, startRedis, startRedisCluster } from '../support/services.js';
 
 const PER_ACCOUNT = 4;
@@ -282,10 +283,7 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
     const env = { ...LIMITS, REDIS_URL: '', REDIS_CLUSTER_NODES: redis.nodes };
     await using first = await startOn(place, env);
     await using second = await startOn(place, env);
-    await eventually(10_000, 'both are ready', async () => {
-      const answers = await Promise.all([first, second].map(({ url }) => fetch(`${url}/readyz`)));
-      return answers.every(({ status }) => status === 200);
-    });
+    await Promise.all([first, second].map(({ url }) => untilReadiness(url, 'ok')));
     const user = await signUp(first.url);
     for (let i = 0; i < PER_ACCOUNT; i++) {
       const { url } = i % 2 === 0 ? first : second;

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { makePlace, startOn, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { untilReadiness } from '../support/readiness.js';
 import { eventually } from '../support/deadline.js';
 import { stores } from '../support/object-store.js';
 import { isMissing, services } from '../support/services.js';
@@ -58,11 +59,12 @@ describe.skipIf(isMissing(services.postgres) || !stores.includes('s3'))('While t
 
     const refused = await ada.upload(roomId, 'b.txt', 'text');
     expect(refused.errors).toMatchObject([{ extensions: { code: 'UNAVAILABLE' } }]);
-    expect([await statusOf(url), await statusOf(`${app.url}/readyz`)]).toEqual([503, 503]);
+    expect(await statusOf(url)).toBe(503);
+    expect(await untilReadiness(app.url, 'degraded')).toMatchObject({ code: 200, storage: 'down' });
     expect((await ada.post(roomId, 'The soup is ready')).id).toMatch(/^msg_/);
 
     wire.mend();
-    await eventually(10_000, 'the bucket is back', async () => (await statusOf(`${app.url}/readyz`)) === 200);
+    await untilReadiness(app.url, 'ok');
     expect(await (await fetch(url)).text()).toBe('Leek, potato, salt.');
     // A deletion makes the sweep look, as its clock does from time to time.
     const gone = await ada.upload(roomId, 'c.txt', 'text');

@@ -4,6 +4,7 @@ import { createApp, type App } from '../../src/app.js';
 import { readConfig } from '../../src/config/env.js';
 import { environmentOf, makePlace, startParley, type Place } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
+import { untilReadiness } from '../support/readiness.js';
 import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 import { isMissing, services } from '../support/services.js';
@@ -340,16 +341,10 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A se
     const signIn = 'mutation ($input: SignInInput!) { signIn(input: $input) { accessToken } }';
     expect(await new Client(app.url).refusal(signIn, { input: credentials })).toBe('UNAVAILABLE');
     expect((await fetch(`${app.url}/livez`)).status).toBe(200);
-    const ready = await fetch(`${app.url}/readyz`);
-    expect(ready.status).toBe(503);
-    expect(await ready.json()).toMatchObject({ database: 'down', bus: 'ok' });
+    expect(await untilReadiness(app.url, 'down')).toMatchObject({ code: 503, database: 'down', bus: 'ok' });
 
     wire.mend();
-    await eventually(
-      10_000,
-      'the database is back',
-      async () => (await fetch(`${app.url}/readyz`)).status === 200,
-    );
+    await untilReadiness(app.url, 'ok');
     const { id } = await user.post(roomId, 'back again');
     const [, event] = await feed.take(2, 'roomEvents');
     expect(event).toMatchObject({ message: { id, body: 'back again' } });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sql } from 'kysely';
 import type pg from 'pg';
 import { transaction } from '../../src/db/database.js';
-import { openPool, openPostgres, type Postgres } from '../../src/db/dialect.js';
+import { openPostgres, Pool, type Postgres } from '../../src/db/dialect.js';
 import { quickRead, statement } from '../../src/db/statement.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { eventually, within } from '../support/deadline.js';
@@ -38,7 +38,7 @@ describe.skipIf(isMissing(services.postgres))('Quick statements', () => {
 
   beforeEach(async () => {
     database = await createDatabase();
-    others = openPool({ connectionString: database.url, max: 2 }, logger);
+    others = new Pool({ connectionString: database.url, max: 2 }, logger);
     await others.query('create table kept (n int)');
     await others.query('insert into kept values (1)');
     postgres = open(5);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { makePlace, startOn, type Place } from '../support/app.js';
 import { Client, signUp, word, type GraphQLAnswer } from '../support/client.js';
+import { untilReadiness } from '../support/readiness.js';
 import { closed, connect } from '../support/connected-socket.js';
 import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
@@ -239,14 +240,10 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
         { token: user.refreshToken },
       );
       expect(await closed(socket, 8000)).toBe(4403);
-      expect((await fetch(`${first.url}/readyz`)).status).toBe(503);
+      expect(await untilReadiness(first.url, 'degraded')).toMatchObject({ code: 200, bus: 'down' });
 
       await redis.start();
-      await eventually(
-        10_000,
-        'it is back',
-        async () => (await fetch(`${second.url}/readyz`)).status === 200,
-      );
+      await untilReadiness(second.url, 'ok');
       await eventually(10_000, 'it wakes again, sooner than the tick', async () => {
         const count: number = feed.results.length;
         await ada.post(roomId, 'awake');

@@ -9,6 +9,7 @@ import { readConfig } from '../../src/config/env.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { backends, environmentOf, makePlace, startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { readiness, untilReadiness } from '../support/readiness.js';
 import { eventually } from '../support/deadline.js';
 import { EICAR } from '../support/eicar.js';
 import { FOUND, isMissing, services, startClamd, type ClamdServer } from '../support/services.js';
@@ -50,8 +51,6 @@ async function scanning(url: string, more: Record<string, string> = {}): Promise
   return { app, ada, roomId, before: await kept(app.place, ada, roomId) };
 }
 
-const ready = async (url: string): Promise<unknown> => (await fetch(`${url}/readyz`)).json();
-
 describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
   describe.each(kinds)('on $backend, with files in $store', (kind) => {
     let clamd: ClamdServer;
@@ -85,7 +84,7 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
         const { url } = data['uploadFile'].file;
         expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
       }
-      expect(await ready(app.url)).toMatchObject({ status: 'ok', scanner: 'ok' });
+      expect(await readiness(app.url)).toMatchObject({ status: 'ok', scanner: 'ok' });
     });
 
     test.each([
@@ -180,11 +179,15 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
     test('is refused before, and takes files again once it is back', async () => {
       await clamd.kill();
       expect(await codeOf(it.ada, it.roomId, PNG)).toBe('UNAVAILABLE');
-      expect(await ready(it.app.url)).toMatchObject({ status: 'down', scanner: 'down', database: 'ok' });
+      expect(await untilReadiness(it.app.url, 'degraded')).toMatchObject({
+        code: 200,
+        scanner: 'down',
+        database: 'ok',
+      });
       await nothingKept();
       await clamd.start();
       await takesAgain();
-      expect(await ready(it.app.url)).toMatchObject({ status: 'ok', scanner: 'ok' });
+      expect(await untilReadiness(it.app.url, 'ok')).toMatchObject({ scanner: 'ok' });
     });
 
     test('is refused when it is killed in the middle of an upload', async () => {
@@ -212,7 +215,7 @@ describe.skipIf(isMissing(services.clamd))('A server with a scanner', () => {
       clamd.pause();
       expect(await codeOf(it.ada, it.roomId, PNG)).toBe('UNAVAILABLE');
       expect(await codeOf(it.ada, it.roomId, picture(20 * MIB))).toBe('UNAVAILABLE');
-      expect(await ready(it.app.url)).toMatchObject({ scanner: 'down' });
+      expect(await untilReadiness(it.app.url, 'degraded')).toMatchObject({ scanner: 'down' });
       await nothingKept();
       clamd.resume();
       await takesAgain();

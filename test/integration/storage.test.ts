@@ -1,3 +1,4 @@
+import { readiness } from '../support/readiness.js';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -305,15 +306,17 @@ describe.skipIf(!stores.includes('s3'))('A bucket', () => {
   });
 
   test('is what /readyz looks at', async () => {
-    const ready = async (more: Record<string, string>): Promise<[number, string]> => {
+    const ready = async (more: Record<string, string>): Promise<unknown> => {
       await using app = await startParley('embedded', more, 's3');
-      const answer = await fetch(`${app.url}/readyz`);
-      return [answer.status, await answer.text()];
+      return await readiness(app.url);
     };
-    expect((await ready({}))[0]).toBe(200);
-    const [status, text] = await ready({ S3_BUCKET: 'nobodys' });
-    expect(status).toBe(503);
-    expect(text).toContain('storage');
+    expect(await ready({})).toMatchObject({ code: 200, status: 'ok', storage: 'ok' });
+    // Messages go on.
+    expect(await ready({ S3_BUCKET: 'nobodys' })).toMatchObject({
+      code: 200,
+      status: 'degraded',
+      storage: 'down',
+    });
   });
 
   test('of a server that does not answer is an outage', async () => {

@@ -74,7 +74,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   const redeem = (key: string): Promise<boolean> => transaction(db, (trx) => redeemLease(trx, key));
 
   test('a heartbeat keeps a lease alive', async () => {
-    const lease = await UploadLease.take(db, uploader, { leaseMs: 300, heartbeatMs: 100 });
+    const lease = await UploadLease.take(db, uploader, { holdMs: 300, heartbeatMs: 100 });
     await delay(900);
     expect(lease.signal.aborted).toBe(false);
     expect(await redeem(lease.storageKey)).toBe(true);
@@ -82,7 +82,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
   });
 
   test('a lease that ran out stays so, and its upload is told', async () => {
-    const lease = await UploadLease.take(db, uploader, { leaseMs: 60, heartbeatMs: 100 });
+    const lease = await UploadLease.take(db, uploader, { holdMs: 60, heartbeatMs: 100 });
     await expect.poll(() => lease.signal.aborted).toBe(true);
     expect(lease.signal.reason).toMatchObject({ code: 'UPLOAD_INCOMPLETE' });
     expect(await extendLease(db, lease.storageKey, 1000)).toBe(false);
@@ -94,7 +94,7 @@ describe.skipIf(isMissing(services.postgres))('leases on bytes', () => {
     const away = vi.fn(() => {
       throw new Error('the database is away');
     });
-    const lease = await UploadLease.take(db, uploader, { leaseMs: 300, heartbeatMs: 50 });
+    const lease = await UploadLease.take(db, uploader, { holdMs: 300, heartbeatMs: 50 });
     Object.assign(lease, { db: { updateTable: away } });
     await delay(150);
     expect(away).toHaveBeenCalled();

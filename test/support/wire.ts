@@ -1,13 +1,27 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 
+/** Which way bytes go: what clients ask, or what the server answers. */
+export type Way = 'asking' | 'answering';
+
+/** One way of one connection. */
+interface Lane {
+  readonly way: Way;
+  readonly from: Socket;
+  readonly to: Socket;
+  isSilent: boolean;
+}
+
 /** A network between clients and a server that a test can break, and lead to another server. */
 export class Wire implements AsyncDisposable {
-  private readonly ends = new Set<Socket>();
+  private readonly lanes = new Set<Lane>();
+  private readonly sockets = new Set<Socket>();
   private isUp = true;
+  /** For connections to come. */
+  private silentWays: readonly Way[] = [];
   private readonly traps: {
     readonly text: string;
-    readonly when: 'asking' | 'answering';
+    readonly when: Way;
     passing: number;
   }[] = [];
 
@@ -29,22 +43,50 @@ export class Wire implements AsyncDisposable {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
+  /** The same server as `url` names, through this network. */
+  through(url: string): string {
+    const through = new URL(url);
+    through.host = new URL(this.url).host;
+    return through.href;
+  }
+
   /** Breaks every connection, and each new one at once. */
   cut(): void {
     this.isUp = false;
-    for (const end of this.ends) end.destroy();
+    for (const { from } of this.lanes) from.destroy();
   }
 
-  /** From now on nothing passes, and nobody is told: as when a laptop changes its network. New connections pass. */
-  freeze(): void {
-    for (const end of this.ends) end.unpipe().pause();
+  /**
+   * From now on no byte passes, no FIN and no RST, and nobody is told: as when a laptop changes its network, or an address leads
+   * to another server. Of the connections that there are, or with `all` of new ones as well, until `resume`.
+   */
+  silence({
+    ways = ['asking', 'answering'],
+    all = false,
+  }: { ways?: readonly Way[]; all?: boolean } = {}): void {
+    if (all) this.silentWays = ways;
+    for (const lane of this.lanes) {
+      if (!ways.includes(lane.way)) continue;
+      lane.isSilent = true;
+      lane.from.unpipe().pause();
+    }
+  }
+
+  /** Bytes pass again, those of silent connections too. */
+  resume(): void {
+    this.silentWays = [];
+    for (const lane of this.lanes) {
+      if (!lane.isSilent) continue;
+      lane.isSilent = false;
+      lane.from.pipe(lane.to);
+    }
   }
 
   /**
    * Breaks the connection over which the client sends `text` next: before the server has it (`asking`), or once it has answered and
    * the client does not know (`answering`). Called again, it sets a trap that works once those before it have.
    */
-  breakAt(text: string, when: 'asking' | 'answering', passing = 0): void {
+  breakAt(text: string, when: Way, passing = 0): void {
     this.traps.push({ text, when, passing });
   }
 
@@ -60,6 +102,7 @@ export class Wire implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
+    for (const socket of this.sockets) socket.destroy();
     this.server.close();
     await once(this.server, 'close');
   }
@@ -71,6 +114,10 @@ export class Wire implements AsyncDisposable {
     }
     const { hostname, port } = new URL(this.target);
     const server = connect(Number(port), hostname);
+    for (const socket of [client, server]) {
+      this.sockets.add(socket);
+      socket.on('close', () => this.sockets.delete(socket));
+    }
     client.on('data', (chunk: Buffer) => {
       const [trap] = this.traps;
       if (trap === undefined || !chunk.includes(trap.text) || trap.passing-- > 0) return;
@@ -82,17 +129,20 @@ export class Wire implements AsyncDisposable {
           .once('data', () => server.destroy())
           .resume();
     });
-    for (const [from, to] of [
-      [client, server],
-      [server, client],
-    ] as const) {
-      this.ends.add(from);
+    const lanes = [
+      { way: 'asking' as const, from: client, to: server },
+      { way: 'answering' as const, from: server, to: client },
+    ].map((lane): Lane => ({ ...lane, isSilent: this.silentWays.includes(lane.way) }));
+    for (const lane of lanes) {
+      const { from, to } = lane;
+      this.lanes.add(lane);
       from.on('error', () => undefined);
       from.on('close', () => {
-        this.ends.delete(from);
-        to.destroy();
+        this.lanes.delete(lane);
+        // Of a silent way nobody hears that it has ended.
+        if (!lane.isSilent) to.destroy();
       });
-      from.pipe(to);
+      if (!lane.isSilent) from.pipe(to);
     }
   }
 }

@@ -23,6 +23,7 @@ import { layDownAt } from './lay-down.js';
 import type { Receiver } from './receiver.js';
 import { S3Receiver } from './s3-receiver.js';
 import { uploadObject, type ObjectName } from './s3-upload.js';
+import { agentsAgainstSilence } from './silent-sockets.js';
 import { assertStorageKey, isStorageKey, type ByteRange, type SaidOfBytes, type Storage } from './storage.js';
 
 /** Bytes of a part; S3 takes none that is smaller, but for the last. */
@@ -30,9 +31,11 @@ const PART_BYTES = 5 * 1024 * 1024;
 /** Parts of one object. */
 const MAX_PARTS = 10_000;
 const SPARE_PARTS = 1000;
-/** Milliseconds for a connection, and from a request to the beginning of its answer. */
+/** Milliseconds for a connection, and without a byte either way until a request counts as failed. */
 const CONNECT_MS = 5000;
-const ANSWER_MS = 60_000;
+const SILENCE_MS = 30_000;
+/** Times that a request is sent, in all. */
+const ATTEMPTS = 2;
 /** Looks for uploads that are still open, while they are aborted. */
 const LOOKS = 5;
 /** A download that is read slowly holds its connection: few would keep others waiting. */
@@ -49,6 +52,7 @@ export class S3Storage implements Storage {
   constructor(
     private readonly place: S3Place,
     private readonly maxBytes: number,
+    silenceMs = SILENCE_MS,
   ) {
     this.partBytes = Math.max(PART_BYTES, Math.ceil(maxBytes / MAX_PARTS));
     this.client = new S3Client({
@@ -58,12 +62,10 @@ export class S3Storage implements Storage {
       // The signature covers a hash of what is sent; further checksums are unknown to many servers.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
+      maxAttempts: ATTEMPTS,
       requestHandler: {
         connectionTimeout: CONNECT_MS,
-        requestTimeout: ANSWER_MS,
-        throwOnRequestTimeout: true,
-        httpAgent: { maxSockets: MAX_SOCKETS },
-        httpsAgent: { maxSockets: MAX_SOCKETS },
+        ...agentsAgainstSilence(MAX_SOCKETS, silenceMs),
       },
     });
   }

@@ -23,9 +23,9 @@ export const limits = {
   keptDocuments: 1024 * 1024,
   keptDocument: 32 * 1024,
   /** Bytes of the JSON text of one answer, over every transport. */
-  answerBytes: 16 * 1024 * 1024,
+  answerBytes: 24 * 1024 * 1024,
   /** Bytes that may wait for one WebSocket to take them; with more its connection is reset. */
-  waitingBytes: 32 * 1024 * 1024,
+  waitingBytes: 48 * 1024 * 1024,
   /** Milliseconds for which a client may take nothing of what waits for it, before its connection is cut. */
   stalledMs: 30_000,
   /** Files in one multipart request. */

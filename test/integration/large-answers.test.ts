@@ -42,7 +42,7 @@ async function roomOf(user: Client): Promise<string> {
 
 describe('An answer that is too large', () => {
   const refusal = {
-    message: expect.stringMatching(/^The answer has more than 16777216 bytes\. Ask for less at once/),
+    message: expect.stringMatching(/^The answer has more than 25165824 bytes\. Ask for less at once/),
     extensions: { code: 'QUERY_TOO_COMPLEX' },
   };
 

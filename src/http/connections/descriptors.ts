@@ -10,7 +10,7 @@ const LEAST = 32;
 /** The share of it that WebSockets may take: the rest is for requests. */
 const SOCKET_SHARE = 0.9;
 
-export interface ConnectionLimits {
+interface ConnectionLimits {
   /** File descriptors that connections may take, with the files that they open. Infinity where the system does not say. */
   readonly descriptors: number;
   /** WebSockets that are accepted. */
@@ -41,7 +41,7 @@ export async function connectionLimits(config: Config, logger: Logger): Promise<
 }
 
 /** How many a process may have open, as `/proc/self/limits` says; Infinity where it does not. */
-export function descriptorsIn(limits: string): number {
+function descriptorsIn(limits: string): number {
   const [, soft] = /^Max open files\s+(\d+)\s/m.exec(limits) ?? [];
   return soft === undefined ? Infinity : Number(soft);
 }

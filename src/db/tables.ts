@@ -289,6 +289,10 @@ interface JobsTable {
   kind: string;
   /** What it is done to: an id, as a rule. */
   subject: string;
+  /** The user whose work it is. */
+  owner: string | null;
+  /** The earliest comes first: see `addJob`. */
+  turn: Generated<Date>;
   /** When it is due; while a process is at it, when that is taken for dead. */
   run_at: ColumnType<Date, Date | undefined>;
   /** Times that it was begun. */

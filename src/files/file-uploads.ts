@@ -98,11 +98,10 @@ export class FileUploads {
   }
 
   /**
-   * Before the first byte is read, so that whoever may not upload fills no disk. Decided again under the room's lock. Throws NOT_FOUND and
-   * FORBIDDEN.
+   * Before the first byte is read, so that whoever may not upload fills no disk. Decided again under the room's lock, in the transaction `db`. Throws
+   * NOT_FOUND and FORBIDDEN.
    */
-  async mayUpload(actorId: string, roomId: string): Promise<void> {
-    const { db } = this.deps;
+  async mayUpload(actorId: string, roomId: string, db: Database | Trx = this.deps.db): Promise<void> {
     const membership = await membershipOf(db, roomId, actorId);
     if (canWrite(membership?.role)) return;
     const [room] = await roomsByIds(db, [roomId]);
@@ -141,14 +140,14 @@ export class FileUploads {
 
   /**
    * The last step: key, lease, quota, blob, row, the job that looks at it, and event in one transaction. Where a blob has the same content already, the file shares it, and the
-   * sweeper takes the bytes that came. `record` writes what else is to be so with it.
+   * sweeper takes the bytes that came. `upload`: the upload over several requests that it came by, and what else is written of it.
    */
   async show(
     actorId: string,
     roomId: string,
     stored: StoredFile,
     call: Call | undefined,
-    record?: (trx: Trx, written: FileWritten) => Promise<void>,
+    upload?: { readonly id: string; record(trx: Trx, written: FileWritten): Promise<void> },
   ): Promise<Decided<FileWritten>> {
     const { storageKey, name, mimeType, charset, size, sha256 } = stored;
     const lost = await lostTwin(this.deps, stored);
@@ -161,7 +160,7 @@ export class FileUploads {
       if (!(await redeemLease(write.trx, storageKey))) {
         throw incomplete('The upload was interrupted on the server: send the file again.');
       }
-      await charge(write.trx, this.deps.quotas, { userId: actorId, roomId }, size);
+      await charge(write.trx, this.deps.quotas, { userId: actorId, roomId }, size, upload?.id);
       const fileId = newId();
       const place = await write.take({ files: 1 });
       blob = await holdBlob(write.trx, stored, lost);
@@ -181,7 +180,7 @@ export class FileUploads {
         deleted_at: null,
       });
       const media = mediaKindOf(mimeType);
-      if (media !== undefined) await addJob(write.trx, media, fileId);
+      if (media !== undefined) await addJob(write.trx, media, fileId, actorId);
       const eventCursor = await write.append(place, {
         kind: 'FILE_ADDED',
         actor_id: actorId,
@@ -189,7 +188,7 @@ export class FileUploads {
       });
       const value = { fileId, eventCursor };
       if (keyed !== undefined) await recordOutcome(write.trx, keyed, value);
-      await record?.(write.trx, value);
+      await upload?.record(write.trx, value);
       return { keep: true, value };
     };
     const lockFirst = (trx: Trx): Promise<void> => lockUsage(trx, actorId);

@@ -1,6 +1,6 @@
 import type { Database, Trx } from '../db/database.js';
 import { ParleyError } from '../errors.js';
-import { addUsed, usedBytes, type Counted } from './usage.queries.js';
+import { addUsed, announcedBytes, usedBytes, type Counted } from './usage.queries.js';
 
 /** Bytes that the files of each user, and those in each room, may have together; undefined: any number. */
 export interface Quotas {
@@ -20,15 +20,19 @@ export interface Allowance {
   readonly refusal: ParleyError;
 }
 
-/** What fits now. It is a guess in favour of the file, since others are under way: `charge` decides. */
+/**
+ * What fits now, beside the files that are there and the uploads over several requests that are open. Under the locks of the user's usage and of the room
+ * it holds until they are let go; otherwise it is a guess in favour of the file, and `charge` decides.
+ */
 export async function allowanceFor(
-  db: Database,
+  db: Database | Trx,
   { userBytes = Infinity, roomBytes = Infinity }: Quotas,
   owners: Owners,
 ): Promise<Allowance> {
   if (userBytes === Infinity && roomBytes === Infinity) return { bytes: Infinity, refusal: full('users', 0) };
   const used = await usedBytes(db, owners);
-  const [user, room] = [userBytes - used.users, roomBytes - used.rooms];
+  const announced = await announcedBytes(db, owners);
+  const [user, room] = [userBytes - used.users - announced.users, roomBytes - used.rooms - announced.rooms];
   return user < room
     ? { bytes: user, refusal: full('users', userBytes) }
     : { bytes: room, refusal: full('rooms', roomBytes) };
@@ -49,16 +53,23 @@ export async function* fitting(
 
 /**
  * Counts a file in the transaction that stores it, which holds the locks of the user's usage and then of the room. Throws QUOTA_EXCEEDED when it does not
- * fit, exactly: however many come at once, over however many processes.
+ * fit, exactly: however many come at once, over however many processes. `uploadId`: the upload over several requests that it came by, whose announced
+ * size makes way for it.
  */
 export async function charge(
   trx: Trx,
   { userBytes, roomBytes }: Quotas,
-  { userId, roomId }: Owners,
+  owners: Owners,
   size: number,
+  uploadId?: string,
 ): Promise<void> {
-  if (!(await addUsed(trx, 'users', userId, size, userBytes))) throw full('users', userBytes);
-  if (!(await addUsed(trx, 'rooms', roomId, size, roomBytes))) throw full('rooms', roomBytes);
+  const { userId, roomId } = owners;
+  const isLimited = userBytes !== undefined || roomBytes !== undefined;
+  const announced = isLimited ? await announcedBytes(trx, owners, uploadId) : { users: 0, rooms: 0 };
+  if (!(await addUsed(trx, 'users', userId, size, userBytes && userBytes - announced.users)))
+    throw full('users', userBytes);
+  if (!(await addUsed(trx, 'rooms', roomId, size, roomBytes && roomBytes - announced.rooms)))
+    throw full('rooms', roomBytes);
 }
 
 /** Counts a file no more, under the same locks, in the transaction that deletes it. */
@@ -67,10 +78,13 @@ export async function discharge(trx: Trx, { userId, roomId }: Owners, size: numb
   await addUsed(trx, 'rooms', roomId, -size);
 }
 
-const WHOSE: Record<Counted, string> = { users: 'Your files', rooms: 'The files of this room' };
+const WHOSE: Record<Counted, string> = {
+  users: 'Your files and open uploads',
+  rooms: 'The files of this room and the open uploads to it',
+};
 
 const full = (whose: Counted, most = 0): ParleyError =>
   new ParleyError(
     'QUOTA_EXCEEDED',
-    `${WHOSE[whose]} can take up at most ${String(most)} bytes of storage together: delete some first.`,
+    `${WHOSE[whose]} can take up at most ${String(most)} bytes of storage together: delete or cancel some first.`,
   );

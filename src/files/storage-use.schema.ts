@@ -16,7 +16,7 @@ const StorageUse = builder.objectRef<Use>('StorageUse').implement({
       type: 'SafeInt',
       nullable: true,
       description:
-        'The quota in bytes: uploads that would go beyond it fail with QUOTA_EXCEEDED. Null if there is none.',
+        'The quota in bytes: uploads that would go beyond it fail with QUOTA_EXCEEDED. The announced sizes of open uploads count against it, although they are not among `usedBytes`. Null if there is none.',
       resolve: ({ limit }) => limit ?? null,
     }),
   }),

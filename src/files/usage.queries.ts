@@ -3,7 +3,8 @@ import type { Database, Trx } from '../db/database.js';
 
 /**
  * Bytes of the files that a user has uploaded, and of those in a room, each counted in full as long as it is there. The counts stand in
- * the rows of users and rooms, and change in the transaction that stores or deletes a file.
+ * the rows of users and rooms, and change in the transaction that stores or deletes a file. What open uploads over several requests have announced is
+ * summed when it is asked for: these are few, and end by themselves.
  */
 
 /** Whose files are counted. */
@@ -11,7 +12,7 @@ export type Counted = 'users' | 'rooms';
 
 /** Bytes that are counted now; what is being written at this moment is not among them. */
 export async function usedBytes(
-  db: Database,
+  db: Database | Trx,
   { userId, roomId }: { readonly userId: string; readonly roomId: string },
 ): Promise<Record<Counted, number>> {
   const { users, rooms } = await db
@@ -21,6 +22,25 @@ export async function usedBytes(
     ])
     .executeTakeFirstOrThrow();
   return { users: users ?? 0, rooms: rooms ?? 0 };
+}
+
+/**
+ * Bytes that uploads over several requests have announced which are not over, but for `exceptId`: received or not, since all of them may be.
+ */
+export async function announcedBytes(
+  db: Database | Trx,
+  { userId, roomId }: { readonly userId: string; readonly roomId: string },
+  exceptId: string | null = null,
+): Promise<Record<Counted, number>> {
+  // The states as the indexes of open uploads name them.
+  const open = sql`state in ('RECEIVING', 'PROCESSING') and expires_at > clock_timestamp() and id is distinct from ${exceptId}::uuid`;
+  const { rows } = await sql<Record<Counted, number>>`
+    select
+      (select coalesce(sum(size), 0)::bigint from upload_sessions where user_id = ${userId} and ${open}) as users,
+      (select coalesce(sum(size), 0)::bigint from upload_sessions where room_id = ${roomId} and ${open}) as rooms`.execute(
+    db,
+  );
+  return rows[0] ?? { users: 0, rooms: 0 };
 }
 
 /** Locks what is counted of a user until `trx` ends: before a room is locked, so that nobody waits in a ring. */

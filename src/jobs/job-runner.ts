@@ -3,7 +3,7 @@ import { Heartbeat, type HeartbeatTimes } from '../async/heartbeat.js';
 import type { Database } from '../db/database.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
-import { endJob, letJobGo, putJobOff, takeJobs, type HeldJob } from './jobs.queries.js';
+import { endJob, letJobGo, putJobOff, takeJob, type HeldJob } from './jobs.queries.js';
 
 /** How jobs of one kind are done. */
 export interface JobKind {
@@ -11,6 +11,8 @@ export interface JobKind {
   readonly kind: string;
   /** Jobs of the kind that one process is at together. */
   readonly atOnce: number;
+  /** Of those, the most that are one owner's: fewer, so that nobody's work fills all places. Without it as many as there are. */
+  readonly perOwner?: number;
   /**
    * Does the job. It may be done twice, and by two processes at once where one was taken for dead: what it does must stand that. Throwing lets it be tried again, later and
    * later. `signal` is aborted when the process stops, or no longer holds the job.
@@ -71,6 +73,8 @@ export class JobRunner {
 /** The jobs of one kind. */
 class Lane {
   private readonly running = new Set<Promise<void>>();
+  /** How many of them are whose. */
+  private readonly owners = new Map<string, number>();
   private readonly stopping = new AbortController();
   private looking: Promise<void> | undefined;
   private again = false;
@@ -96,27 +100,45 @@ class Lane {
     await Promise.all(this.running);
   }
 
-  /** Takes as many as there is room for. */
+  /** Takes as many as there is room for: one after the other, since each may use up its owner's share. */
   private async look(): Promise<void> {
     const { kind, atOnce } = this.kind;
     while (this.again && !this.stopping.signal.aborted) {
       this.again = false;
-      const room = atOnce - this.running.size;
-      if (room <= 0) return;
+      // Whichever ends first looks again.
+      if (this.running.size >= atOnce) return;
       try {
-        for (const job of await takeJobs(this.deps.db, kind, room, this.times.holdMs)) this.begin(job);
+        const job = await takeJob(this.deps.db, kind, this.busyOwners(), this.times.holdMs);
+        if (job === undefined) continue;
+        this.begin(job);
+        this.again = true;
       } catch (err) {
         this.deps.logger.warn({ err, kind }, 'looking for jobs failed, it is tried again');
       }
     }
   }
 
+  /** Those who have as many under way as they may. */
+  private busyOwners(): string[] {
+    const { perOwner = Infinity } = this.kind;
+    return [...this.owners].flatMap(([owner, count]) => (count >= perOwner ? [owner] : []));
+  }
+
   private begin(job: HeldJob): void {
+    this.countOwner(job, 1);
     const run = this.attempt(job).finally(() => {
+      this.countOwner(job, -1);
       this.running.delete(run);
       this.wake();
     });
     this.running.add(run);
+  }
+
+  private countOwner({ owner }: HeldJob, by: 1 | -1): void {
+    if (owner === null) return;
+    const count = (this.owners.get(owner) ?? 0) + by;
+    if (count === 0) this.owners.delete(owner);
+    else this.owners.set(owner, count);
   }
 
   private async attempt(job: HeldJob): Promise<void> {

@@ -9,18 +9,22 @@ const after = (ms: number) => sql<Date>`clock_timestamp() + ${`${String(ms)} mil
 export interface HeldJob {
   readonly kind: string;
   readonly subject: string;
+  /** Whose work it is; null for nobody's in particular. */
+  readonly owner: string | null;
   /** Times that it was begun, this one included. */
   readonly attempts: number;
 }
 
 /**
  * Asks for a job in the transaction that makes it due, so that it is neither lost nor done for nothing. One that is asked for already,
- * or under way, is not asked for twice.
+ * or under way, is not asked for twice. `owner`: the user whose work it is, each of whose jobs takes its turn
+ * as if it came a minute after the one before: so somebody's first comes before another's many, and those wait no longer than for their minutes.
  */
-export async function addJob(trx: Trx, kind: string, subject: string): Promise<void> {
+export async function addJob(trx: Trx, kind: string, subject: string, owner: string): Promise<void> {
+  const next = sql`select max(turn) + interval '1 minute' from jobs where kind = ${kind} and owner = ${owner}`;
   await trx
     .insertInto('jobs')
-    .values({ kind, subject })
+    .values({ kind, subject, owner, turn: sql<Date>`greatest(clock_timestamp(), (${next}))` })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
@@ -30,13 +34,16 @@ export async function dropJob(trx: Trx, kind: string, subject: string): Promise<
   await trx.deleteFrom('jobs').where('kind', '=', kind).where('subject', '=', subject).execute();
 }
 
-/** Takes jobs of a kind that are due, the longest due first, and holds them for `holdMs`. Several processes take different ones. */
-export async function takeJobs(
+/**
+ * Takes the job of a kind that is due whose turn comes first, and holds it for `holdMs`; none of `busy` owners. Several
+ * processes take different ones.
+ */
+export async function takeJob(
   db: Database,
   kind: string,
-  limit: number,
+  busy: readonly string[],
   holdMs: number,
-): Promise<HeldJob[]> {
+): Promise<HeldJob | undefined> {
   return db
     .updateTable('jobs')
     .set((eb) => ({ run_at: after(holdMs), attempts: eb('attempts', '+', 1) }))
@@ -47,13 +54,14 @@ export async function takeJobs(
         .select('subject')
         .where('kind', '=', kind)
         .where('run_at', '<=', now)
-        .orderBy('run_at')
-        .limit(limit)
+        .where(sql<boolean>`(owner is null or owner <> all (${busy}::text[]))`)
+        .orderBy('turn')
+        .limit(1)
         .forUpdate()
         .skipLocked(),
     )
-    .returning(['kind', 'subject', 'attempts'])
-    .execute();
+    .returning(['kind', 'subject', 'owner', 'attempts'])
+    .executeTakeFirst();
 }
 
 /** Leaves a job to any other process, now, as if it had not been begun here. */

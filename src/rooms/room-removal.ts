@@ -17,7 +17,8 @@ export function roomRemoval({ db }: { readonly db: Database }, emptying: readonl
   const steps: readonly EmptyRoom[] = [...emptying, forgetMembers, forgetNewestEvents];
   return {
     kind: REMOVE_ROOM,
-    atOnce: 1,
+    atOnce: 2,
+    perOwner: 1,
     run: async (roomId, signal) => {
       for (const step of steps) while (await step(db, roomId)) signal.throwIfAborted();
       await deleteRoomRow(db, roomId);

@@ -75,7 +75,10 @@ export async function membershipOf(
 }
 
 /** Answers in the order of `ids`. */
-export async function roomsByIds(db: Database, ids: readonly string[]): Promise<(RoomRow | undefined)[]> {
+export async function roomsByIds(
+  db: Database | Trx,
+  ids: readonly string[],
+): Promise<(RoomRow | undefined)[]> {
   const rows = await db
     .selectFrom('rooms')
     .selectAll()

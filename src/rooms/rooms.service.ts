@@ -158,7 +158,7 @@ export class RoomsService {
       if (!policy.canDeleteRoom(write.role)) throw forbidden('Only owners can delete a room.');
       const place = await write.take();
       await markRoomDeleted(write.trx, roomId, place.at);
-      await addJob(write.trx, REMOVE_ROOM, roomId);
+      await addJob(write.trx, REMOVE_ROOM, roomId, actorId);
       return write.append(place, { kind: 'ROOM_DELETED', actor_id: actorId });
     });
     this.deps.wakeJobs();

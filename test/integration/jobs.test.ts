@@ -4,7 +4,8 @@ import { transaction } from '../../src/db/database.js';
 import { migrateToLatest } from '../../src/db/migrator.js';
 import { openDatabase, type OpenDatabase } from '../../src/db/open.js';
 import { JobRunner, type JobKind, type JobTimes } from '../../src/jobs/job-runner.js';
-import { addJob, takeJobs } from '../../src/jobs/jobs.queries.js';
+import { addJob, takeJob } from '../../src/jobs/jobs.queries.js';
+import { migrations } from '../../migrations/index.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { backends, environmentOf, makePlace, type Place } from '../support/app.js';
 import { eventually } from '../support/deadline.js';
@@ -37,9 +38,10 @@ describe.each(backends)('Jobs on %s', (backend) => {
     runner.start();
     return runner;
   }
-  const add = (...subjects: string[]): Promise<void> =>
+  const add = (...subjects: string[]): Promise<void> => addFor('owner', ...subjects);
+  const addFor = (owner: string, ...subjects: string[]): Promise<void> =>
     transaction(database.db, async (trx) => {
-      for (const subject of subjects) await addJob(trx, 'test', subject);
+      for (const subject of subjects) await addJob(trx, 'test', subject, owner);
     });
   const left = async (): Promise<string[]> =>
     (await database.db.selectFrom('jobs').select('subject').orderBy('subject').execute()).map(
@@ -65,7 +67,7 @@ describe.each(backends)('Jobs on %s', (backend) => {
 
   test('are not done when the transaction that asked for them is rolled back', async () => {
     const failing = transaction(database.db, async (trx) => {
-      await addJob(trx, 'test', 'never');
+      await addJob(trx, 'test', 'never', 'owner');
       throw new Error('rolled back');
     });
     await expect(failing).rejects.toThrow('rolled back');
@@ -74,10 +76,10 @@ describe.each(backends)('Jobs on %s', (backend) => {
 
   test('are asked for once while they wait or are under way', async () => {
     await add('one', 'one');
-    const [held] = await takeJobs(database.db, 'test', 5, 60_000);
-    expect(held).toEqual({ kind: 'test', subject: 'one', attempts: 1 });
+    const held = await takeJob(database.db, 'test', [], 60_000);
+    expect(held).toEqual({ kind: 'test', subject: 'one', owner: 'owner', attempts: 1 });
     await add('one');
-    expect(await takeJobs(database.db, 'test', 5, 60_000)).toEqual([]);
+    expect(await takeJob(database.db, 'test', [], 60_000)).toBeUndefined();
   });
 
   test('are never at more together than they may', async () => {
@@ -94,6 +96,7 @@ describe.each(backends)('Jobs on %s', (backend) => {
       },
     });
     await add('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
+    await eventually(10_000, 'as many began as may', () => gates.length === 3);
     for (let i = 0; i < 8; i++) {
       await eventually(10_000, 'a job began', () => gates.length > 0);
       gates.shift()?.();
@@ -136,7 +139,7 @@ describe.each(backends)('Jobs on %s', (backend) => {
   test('of a process that died are done by another once its hold has run out', async () => {
     await add('orphan');
     // As a process does that is killed then.
-    await takeJobs(database.db, 'test', 1, 200);
+    await takeJob(database.db, 'test', [], 200);
     const done: string[] = [];
     startRunner({ kind: 'test', atOnce: 1, run: (subject) => Promise.resolve(void done.push(subject)) });
     await allEnded();
@@ -212,8 +215,73 @@ describe.each(backends)('Jobs on %s', (backend) => {
     await add('handed over');
     await eventually(10_000, 'the job began', () => begun);
     await runner.stop();
-    expect(await takeJobs(database.db, 'test', 1, 60_000)).toEqual([
-      { kind: 'test', subject: 'handed over', attempts: 1 },
-    ]);
+    expect(await takeJob(database.db, 'test', [], 60_000)).toEqual({
+      kind: 'test',
+      subject: 'handed over',
+      owner: 'owner',
+      attempts: 1,
+    });
+  });
+
+  /** A kind whose jobs end when they are told to. */
+  function gated(limits: Pick<JobKind, 'atOnce' | 'perOwner'>) {
+    const begun: string[] = [];
+    const gates = new Map<string, () => void>();
+    const kind: JobKind = {
+      kind: 'test',
+      ...limits,
+      run: (subject) => {
+        begun.push(subject);
+        return new Promise((resolve) => gates.set(subject, resolve));
+      },
+    };
+    const end = async (subject: string): Promise<void> => {
+      await eventually(10_000, `${subject} began`, () => gates.has(subject));
+      gates.get(subject)?.();
+      gates.delete(subject);
+    };
+    return { kind, begun, end, gates };
+  }
+
+  test('are done by turns of their owners, whoever came first', async () => {
+    const { kind, begun, end } = gated({ atOnce: 1 });
+    await addFor('a', 'a1', 'a2', 'a3', 'a4');
+    startRunner(kind);
+    await eventually(10_000, 'the first one began', () => begun.length === 1);
+    await addFor('b', 'b1', 'b2');
+    await addFor('c', 'c1');
+    for (const subject of ['a1', 'b1', 'c1']) await end(subject);
+    await eventually(10_000, 'another one began', () => begun.length === 4);
+    // One who has had theirs, and comes again, waits for nobody's second.
+    await addFor('c', 'c2');
+    for (const subject of ['a2', 'c2', 'b2', 'a3', 'a4']) await end(subject);
+    await allEnded();
+    expect(begun).toEqual(['a1', 'b1', 'c1', 'a2', 'c2', 'b2', 'a3', 'a4']);
+  });
+
+  test('of one owner leave a place to others', async () => {
+    const { kind, begun, end, gates } = gated({ atOnce: 2, perOwner: 1 });
+    startRunner(kind);
+    await addFor('a', 'a1', 'a2', 'a3');
+    await eventually(10_000, 'the first one began', () => begun.length === 1);
+    await addFor('b', 'b1');
+    await eventually(10_000, "another's began beside it", () => begun.length === 2);
+    expect([...gates.keys()]).toEqual(['a1', 'b1']);
+    for (const subject of ['a1', 'b1', 'a2', 'a3']) await end(subject);
+    await allEnded();
+  });
+
+  test('that were asked for before there were owners are done, and those of an owner by turns', async () => {
+    const { up, down } = migrations['0014_fair_work']!;
+    await down!(database.db);
+    await database.db.insertInto('jobs').values({ kind: 'test', subject: 'old' }).execute();
+    await up(database.db);
+    await addFor('a', 'a1');
+    const { kind, begun, end } = gated({ atOnce: 1 });
+    startRunner(kind);
+    await end('old');
+    await end('a1');
+    await allEnded();
+    expect(begun).toEqual(['old', 'a1']);
   });
 });

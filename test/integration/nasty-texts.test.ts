@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { request, type OutgoingHttpHeaders } from 'node:http';
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
+import { eventually } from '../support/deadline.js';
 import { cpuTime } from '../support/work.js';
 import { noise, put, WITH_PREVIEWS } from '../support/pictures.js';
 import { PNG } from '../support/uploads.js';
@@ -46,16 +46,17 @@ let image: string;
 let download: string;
 
 beforeAll(async () => {
-  app = await startParley('embedded', { ...WITH_PREVIEWS, LOG_LEVEL: 'info', CORS_ORIGINS: '*' });
+  app = await startParley('embedded', { ...WITH_PREVIEWS, LOG_LEVEL: 'error', CORS_ORIGINS: '*' });
   client = await signUp(app.url);
   roomId = await client.createRoom();
   fileId = await put(client, roomId, 'a.png', new Uint8Array(await noise(64, 64).png().toBuffer()));
   const asked = `query ($id: ID!) { node(id: $id) { ... on File { url image { url(width: 16) } } } }`;
-  for (image = ''; image === ''; await pause(20)) {
+  const known = await eventually(50_000, 'the image is known', async () => {
     const { node } = await client.run(asked, { id: fileId });
-    download = node.url;
-    image = node.image?.url ?? '';
-  }
+    return node.image !== null && node;
+  });
+  download = known.url;
+  image = known.image.url;
   await send(image, {});
 }, 60_000);
 afterAll(() => app[Symbol.asyncDispose]());
@@ -208,15 +209,21 @@ describe('The event loop is not held up by an upload', () => {
   });
 });
 
-describe('A document of a megabyte', () => {
-  const ask = (query: string): Promise<number> => cpuTime(() => client.ask(query, { id: roomId }), 500);
+describe('A document of hundreds of thousands of characters', () => {
+  const ask = (query: string): Promise<number> =>
+    cpuTime(async () => {
+      const { status, errors } = await client.ask(query, { id: roomId });
+      expect([status, errors.length > 10]).toEqual([200, true]);
+    }, 500);
 
   test.each(['\n', '\r', '\r\n', ' ', ',', '\uFEFF', '#\n'])(
     'that begins with %j is answered soon, however many errors it has',
     async (unit) => {
-      const start = filled(unit, 800_000);
+      // A line break is two characters in JSON.
+      const start = filled(unit, 300_000);
       // Refused by validation, a hundred times.
-      expect(await ask(`${start}{ ${'x { y } '.repeat(900)} }`)).toBeLessThan(500);
+      const unknown = Array.from({ length: 900 }, (_, i) => `x${String(i)} { y }`);
+      expect(await ask(`${start}{ ${unknown.join(' ')} }`)).toBeLessThan(500);
       // Executed, with an error for each alias.
       const aliases = Array.from({ length: 50 }, (_, i) => `a${String(i)}: node(id: "x") { id }`);
       expect(await ask(`${start}{ ${aliases.join(' ')} }`)).toBeLessThan(500);

@@ -1,7 +1,7 @@
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
-import { AT_ONCE, MAX_WAITING } from '../../src/files/processing/pictures.js';
+import { VIEWED } from '../../src/files/processing/pictures.js';
 import { SIDES } from '../../src/files/processing/variant-spec.js';
 import { startOn, startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
@@ -207,13 +207,31 @@ describe.each(pairs)('pictures on $backend and $store', ({ backend, store }) => 
     );
     const answers = await Promise.all([...new Set(urls)].map((url) => get(url)));
     const refused = answers.filter(({ status }) => status !== 200);
-    expect(answers.length - refused.length).toBeGreaterThanOrEqual(AT_ONCE + MAX_WAITING);
+    expect(answers.length - refused.length).toBeGreaterThanOrEqual(VIEWED.perOwner + VIEWED.waitingPerOwner);
     expect(refused.length).toBeGreaterThan(0);
     for (const { status, headers, body } of refused) {
       expect([status, headers['retry-after'], headers['cache-control']]).toEqual([503, '2', 'no-store']);
       expect(JSON.parse(body.toString())).toMatchObject({ code: 'UNAVAILABLE' });
     }
     expect((await get(urls[0] ?? '')).status).toBe(200);
+  });
+
+  test("none is refused, or made late, for another's many that are dear", async () => {
+    const eve = await signUp(app.url);
+    const hers = await known(eve, await eve.createRoom(), 'dear.png', hugePng(9900, 9900));
+    const his = await known(ada, roomId, 'few.png', Buffer.from(await noise(300, 300).png().toBuffer()));
+    const links = (client: Client, id: string, count: number): Promise<string[]> =>
+      Promise.all(
+        Array.from({ length: count }, (_, i) => linkTo(client, id, `width: ${SIDES[i]}, format: JPEG`)),
+      );
+    const [dear, few] = await Promise.all([links(eve, hers.id, 12), links(ada, his.id, 12)]);
+    const ended: string[] = [];
+    const making = dear.map((url) => get(url).then(() => ended.push('dear')));
+    const answers = await Promise.all(few.map((url) => get(url).finally(() => ended.push('few'))));
+    expect(answers.map(({ status }) => status)).toEqual(few.map(() => 200));
+    // However few processors there are, hers have at most two places of three.
+    expect(ended.filter((whose) => whose === 'dear').length).toBeLessThan(12);
+    await Promise.all(making);
   });
 
   test('of what moves the first picture is shown', async () => {

@@ -10,7 +10,7 @@ import { countPages, renderPage, type DocumentPrograms } from './document.js';
 import { probeFilm, takePoster, type Film, type FilmPrograms } from './film.js';
 import type { MediaKind } from './media-kinds.js';
 import { insertFacts, mediaFacts, NOTHING, POSTER, showMedia, type NewFacts } from './media.queries.js';
-import type { Pictures } from './pictures.js';
+import type { OwnedPicture, Pictures } from './pictures.js';
 import { BrokenOffError, UnreadableError, type Programs } from './program.js';
 import { MAX_PICTURE_BYTES, type Original, type Variants } from './variants.js';
 import { MissingBytesError, type Workshop } from './workshop.js';
@@ -51,19 +51,21 @@ type Look = (file: Seen, path: string, folder: string, signal: AbortSignal) => P
 export function mediaJobs(deps: MediaJobDeps): JobKind[] {
   const { film, document } = deps;
   return [
-    jobOf(deps, 'picture', (_file, path, _folder, signal) => lookAtPicture(deps, path, signal)),
+    jobOf(deps, 'picture', ({ uploader_id: ownerId }, source, _folder, signal) =>
+      lookAtPicture(deps, { source, ownerId }, signal),
+    ),
     ...(film === undefined
       ? []
       : [
-          jobOf(deps, 'film', ({ blob_id: id, mime_type: mimeType }, path, folder, signal) =>
-            lookAtFilm(deps, film, id, { path, folder, mimeType }, signal),
+          jobOf(deps, 'film', (file, path, folder, signal) =>
+            lookAtFilm(deps, film, file, { path, folder, mimeType: file.mime_type }, signal),
           ),
         ]),
     ...(document === undefined
       ? []
       : [
-          jobOf(deps, 'document', ({ blob_id: id }, path, folder, signal) =>
-            lookAtDocument(deps, document, id, path, folder, signal),
+          jobOf(deps, 'document', (file, path, folder, signal) =>
+            lookAtDocument(deps, document, file, path, folder, signal),
           ),
         ]),
   ];
@@ -89,8 +91,8 @@ const jobOf = (deps: MediaJobDeps, kind: MediaKind, look: Look): JobKind => {
   };
   return {
     kind,
-    // One of the places for pictures is left to those who wait for one.
-    atOnce: 1,
+    atOnce: 2,
+    perOwner: 1,
     attempts: ATTEMPTS,
     run: (fileId, signal) => shown(fileId, (file) => factsOf(deps, kind, look, file, signal)),
     giveUp: (fileId, error) => {
@@ -124,21 +126,25 @@ async function factsOf(
   }
 }
 
-async function lookAtPicture(deps: MediaJobDeps, path: string, signal: AbortSignal): Promise<NewFacts> {
-  const { width, height, thumbhash } = await deps.pictures.facts(path, signal);
+async function lookAtPicture(
+  deps: MediaJobDeps,
+  picture: OwnedPicture,
+  signal: AbortSignal,
+): Promise<NewFacts> {
+  const { width, height, thumbhash } = await deps.pictures.facts(picture, signal);
   return { ...NOTHING, width, height, thumbhash };
 }
 
 async function lookAtFilm(
   deps: MediaJobDeps,
   programs: FilmPrograms,
-  blobId: string,
+  file: Seen,
   film: Film,
   signal: AbortSignal,
 ): Promise<NewFacts> {
   const facts = await probeFilm(deps.programs, programs, film, deps.maxPixels, signal);
   if (facts.width !== null) {
-    await keepPoster(deps, blobId, film.folder, signal, () =>
+    await keepPoster(deps, file, film.folder, signal, () =>
       takePoster(deps.programs, programs, film, facts.duration_ms, signal),
     );
   }
@@ -148,13 +154,13 @@ async function lookAtFilm(
 async function lookAtDocument(
   deps: MediaJobDeps,
   programs: DocumentPrograms,
-  blobId: string,
+  file: Seen,
   path: string,
   folder: string,
   signal: AbortSignal,
 ): Promise<NewFacts> {
   const pages = await countPages(deps.programs, programs, path, folder, signal);
-  await keepPoster(deps, blobId, folder, signal, () =>
+  await keepPoster(deps, file, folder, signal, () =>
     renderPage(deps.programs, programs, path, folder, signal),
   );
   return { ...NOTHING, pages };
@@ -163,14 +169,14 @@ async function lookAtDocument(
 /** What cannot be drawn has no poster, and its facts all the same. */
 async function keepPoster(
   { pictures, variants }: MediaJobDeps,
-  blobId: string,
+  { blob_id: blobId, uploader_id: ownerId }: Seen,
   folder: string,
   signal: AbortSignal,
   draw: () => Promise<string>,
 ): Promise<void> {
   try {
     const target = `${folder}/kept`;
-    await pictures.poster(await draw(), target, signal);
+    await pictures.poster({ source: await draw(), ownerId }, target, signal);
     await variants.keep(blobId, POSTER, target);
   } catch (error) {
     if (!(error instanceof UnreadableError)) throw error;

@@ -2,14 +2,15 @@ import type { ChildProcess } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ParleyError } from '../../errors.js';
+import { FairQueue, type FairQueueLimits } from './fair-queue.js';
 import { BrokenOffError, killGroup, UnreadableError, type Programs } from './program.js';
 import type { PictureAnswer, PictureFacts, PictureTask } from './picture-task.js';
 import type { KeptSpec } from './variant-spec.js';
 
-/** Pictures that a process has decoded at once. */
-export const AT_ONCE = 2;
-/** Requests that may wait for their turn. */
-export const MAX_WAITING = 32;
+/** Pictures that are decoded at once for those who wait for one, by whose pictures they are. */
+export const VIEWED: FairQueueLimits = { places: 3, perOwner: 2, waitingPerOwner: 32, waiting: 512 };
+/** Those of jobs, which are few: none is refused. */
+const OF_JOBS: FairQueueLimits = { places: 2, perOwner: 1, waitingPerOwner: Infinity, waiting: Infinity };
 /** Milliseconds that one may take. */
 const TASK_MS = 20_000;
 /** Milliseconds that a child waits for its next task before it ends. */
@@ -21,6 +22,12 @@ const memoryFor = (maxPixels: number): number => 512 * 1024 * 1024 + 12 * maxPix
 /** This machine has no library for pictures. */
 class PicturesAwayError extends Error {
   override readonly name = 'PicturesAwayError';
+}
+
+/** A picture that lies in a file, and the user whose share of the decoders it takes. */
+export interface OwnedPicture {
+  readonly source: string;
+  readonly ownerId: string;
 }
 
 /** Makes a variant of the picture in the file `source`, to the file `target`. */
@@ -39,8 +46,9 @@ export interface PictureTimes {
 export class Pictures {
   private readonly idle: Child[] = [];
   private readonly children = new Set<Child>();
-  private readonly waiting: (() => void)[] = [];
-  private busy = 0;
+  /** Apart, so that no preview that someone looks at waits for one that nobody has seen yet. */
+  private readonly viewed = new FairQueue(VIEWED);
+  private readonly jobs = new FairQueue(OF_JOBS);
   private closed = false;
 
   constructor(
@@ -49,32 +57,28 @@ export class Pictures {
   ) {}
 
   /** What is known of the picture in a file. */
-  async facts(source: string, signal?: AbortSignal): Promise<PictureFacts> {
-    const answer = await this.turn(() => this.ask({ kind: 'facts', source, ...this.bound }, signal));
+  async facts({ source, ownerId }: OwnedPicture, signal?: AbortSignal): Promise<PictureFacts> {
+    const work = () => this.ask({ kind: 'facts', source, ...this.bound }, signal);
+    const answer = await this.jobs.run(ownerId, work, tooMany);
     if (answer.kind !== 'facts') throw new Error(`the answer to facts is ${answer.kind}`);
     return answer.facts;
   }
 
   /** Writes a poster to the file `target`. */
-  async poster(source: string, target: string, signal?: AbortSignal): Promise<void> {
-    await this.turn(() => this.ask({ kind: 'poster', source, target, ...this.bound }, signal));
+  async poster({ source, ownerId }: OwnedPicture, target: string, signal?: AbortSignal): Promise<void> {
+    const work = () => this.ask({ kind: 'poster', source, target, ...this.bound }, signal);
+    await this.jobs.run(ownerId, work, tooMany);
   }
 
   /**
-   * Waits for a turn in which `work` makes a variant: what it needs for that, a file on the disk, is bounded with it. Throws UNAVAILABLE with
-   * `retryAfter` when too many wait. Jobs are not refused: they are few.
+   * Waits for a turn of the owner in which `work` makes a variant: what it needs for that, a file on the disk, is bounded with it. Throws UNAVAILABLE
+   * with `retryAfter` when too many of their pictures wait.
    */
-  async inTurn<T>(work: (make: MakeVariant) => Promise<T>): Promise<T> {
-    if (this.waiting.length >= MAX_WAITING) {
-      throw new ParleyError('UNAVAILABLE', 'Too many images are being resized: try again.', {
-        retryAfter: 2,
-      });
-    }
-    return this.turn(() =>
-      work(async (source, target, spec) => {
-        await this.ask({ kind: 'variant', source, target, spec, ...this.bound }, undefined);
-      }),
-    );
+  async inTurn<T>(ownerId: string, work: (make: MakeVariant) => Promise<T>): Promise<T> {
+    const make: MakeVariant = async (source, target, spec) => {
+      await this.ask({ kind: 'variant', source, target, spec, ...this.bound }, undefined);
+    };
+    return this.viewed.run(ownerId, () => work(make), tooMany);
   }
 
   /** Ends all children, and with them what they are at. */
@@ -85,18 +89,6 @@ export class Pictures {
 
   private get bound(): { readonly maxPixels: number } {
     return { maxPixels: this.deps.maxPixels };
-  }
-
-  private async turn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.busy >= AT_ONCE) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    else this.busy += 1;
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next === undefined) this.busy -= 1;
-      else next();
-    }
   }
 
   private async ask(task: PictureTask, signal: AbortSignal | undefined): Promise<PictureAnswer> {
@@ -134,6 +126,9 @@ export class Pictures {
     return child;
   }
 }
+
+const tooMany = (): ParleyError =>
+  new ParleyError('UNAVAILABLE', 'Too many images are being resized: try again.', { retryAfter: 2 });
 
 /** The child's program beside this module: a source where this is one, a bundle where this is in one. */
 const extension = extname(import.meta.url);

@@ -33,7 +33,7 @@ export interface VariantDeps {
 }
 
 /** Bytes of which variants are made. */
-export type Original = Source & { readonly blob_id: string };
+export type Original = Source & { readonly blob_id: string; readonly uploader_id: string };
 
 /**
  * Pictures that are made of files when they are first asked for, and kept. Several requests for one that is not there have it made once; of
@@ -100,7 +100,7 @@ export class Variants {
   private async make(original: Original, name: string, spec: KeptSpec): Promise<VariantRow | undefined> {
     const { pictures, workshop, sweeper } = this.deps;
     try {
-      const row = await pictures.inTurn((make) =>
+      const row = await pictures.inTurn(original.uploader_id, (make) =>
         workshop.with(original, MAX_PICTURE_BYTES, async (path, folder) => {
           const target = join(folder, 'variant');
           await make(path, target, spec);

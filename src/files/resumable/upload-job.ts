@@ -16,8 +16,9 @@ export interface UploadJobDeps extends UploadDeps {
   readonly sweeper: LeaseSweeper;
 }
 
-/** Uploads that one process finishes together: each reads all bytes of a file. */
-const AT_ONCE = 2;
+/** Uploads that one process finishes together, and those of one user: each reads all bytes of a file. */
+const AT_ONCE = 3;
+const PER_OWNER = 2;
 /** About two days of trying. */
 const ATTEMPTS = 300;
 
@@ -28,6 +29,7 @@ const ATTEMPTS = 300;
 export const uploadJob = (deps: UploadJobDeps): JobKind => ({
   kind: UPLOAD_JOB,
   atOnce: AT_ONCE,
+  perOwner: PER_OWNER,
   attempts: ATTEMPTS,
   run: async (id, signal) => {
     const upload = await findUpload(deps.db, id);
@@ -58,9 +60,12 @@ async function finish(deps: UploadJobDeps, upload: FoundUpload, signal: AbortSig
   const show = (stored: StoredFile): Promise<Decided<unknown>> => {
     signal.throwIfAborted();
     if (stored.size !== size) throw new MissingBytesError(`${String(stored.size)} of ${String(size)} bytes`);
-    return uploads.show(upload.user_id, upload.room_id, stored, undefined, async (trx, { fileId }) => {
-      // Two processes may be at it, where one was taken for dead.
-      if (!(await endUpload(trx, id, { state: 'DONE', file_id: fileId }))) throw new EndedError();
+    return uploads.show(upload.user_id, upload.room_id, stored, undefined, {
+      id,
+      record: async (trx, { fileId }) => {
+        // Two processes may be at it, where one was taken for dead.
+        if (!(await endUpload(trx, id, { state: 'DONE', file_id: fileId }))) throw new EndedError();
+      },
     });
   };
   const fileOf = (bytes: AsyncIterable<Uint8Array>): ArrivedFile => ({

@@ -34,9 +34,8 @@ export interface NewUpload {
   readonly storage_key: string;
 }
 
-/** Uploads of a user that are not over. Locks the user, so that two of theirs are not let in together; nothing else waits for that. */
+/** Uploads of a user that are not over. Under the lock of the user's usage two of theirs are not let in together. */
 export async function countOpenUploads(trx: Trx, userId: string): Promise<number> {
-  await trx.selectFrom('users').select('id').where('id', '=', userId).forNoKeyUpdate().execute();
   const { count } = await trx
     .selectFrom('upload_sessions')
     .select((eb) => eb.fn.countAll<number>().as('count'))
@@ -145,7 +144,7 @@ export async function commitProgress(
     if (!(await isWriter(trx, writer))) return false;
     const before = await trx
       .selectFrom('upload_sessions')
-      .select(['size', 'tail_key'])
+      .select(['user_id', 'size', 'tail_key'])
       .where('id', '=', writer.id)
       .executeTakeFirstOrThrow();
     if (parts.length > 0) {
@@ -179,7 +178,7 @@ export async function commitProgress(
       .where('id', '=', writer.id)
       .execute();
     if (!(await extendLeases(trx, writer.id, expires_at))) throw new LeaseLostError();
-    if (isComplete) await addJob(trx, UPLOAD_JOB, writer.id);
+    if (isComplete) await addJob(trx, UPLOAD_JOB, writer.id, before.user_id);
     return true;
   }).catch((error: unknown) => {
     if (error instanceof LeaseLostError) return false;

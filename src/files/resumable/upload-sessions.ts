@@ -6,6 +6,8 @@ import { safeName } from '../file-name.js';
 import type { FileUploads } from '../file-uploads.js';
 import type { LeaseSweeper } from '../lease-sweeper.js';
 import { allowanceFor, type Quotas } from '../quotas.js';
+import { lockUsage } from '../usage.queries.js';
+import { lockRoom } from '../../rooms/rooms.queries.js';
 import { PartPlan, type DirectStore } from '../storage/direct.js';
 import { newStorageKey } from '../storage/storage.js';
 import { tooLarge, type UploadLimits } from '../uploads.js';
@@ -94,7 +96,10 @@ export class UploadSessions {
     const id = await transaction(db, async (trx) => {
       const first = call && (await claimKey<{ uploadId: string }>(trx, call));
       if (first !== undefined) return first.uploadId;
-      // As far as can be told now: it is charged when it is complete.
+      // The order of locks is the same everywhere. Under them nothing else is let in, and the room stays.
+      await lockUsage(trx, actorId);
+      await lockRoom(trx, roomId);
+      await uploads.mayUpload(actorId, roomId, trx);
       const allowance = await allowanceFor(trx, quotas, { userId: actorId, roomId });
       if (size > allowance.bytes) throw allowance.refusal;
       if ((await queries.countOpenUploads(trx, actorId)) >= MAX_OPEN) throw tooMany();

@@ -1,3 +1,5 @@
+import { Tabs } from './tabs.js';
+
 /** What `signUp`, `signIn` and `refreshSession` answer, as far as it is needed to stay signed in. */
 export interface Tokens {
   readonly accessToken: string;
@@ -5,8 +7,10 @@ export interface Tokens {
   readonly refreshToken: string;
 }
 
-/** Where the tokens of a sign-in are kept. Tabs that share a sign-in must share its store. */
+/** Where the tokens of a sign-in are kept. */
 export interface TokenStore {
+  /** Another tab may have a copy: it is told of new tokens, and asked for them. */
+  readonly isCopied?: boolean;
   get(): Tokens | undefined;
   set(tokens: Tokens | undefined): void;
 }
@@ -25,6 +29,7 @@ export function inMemory(): TokenStore {
 /** Keeps the tokens in `localStorage` or `sessionStorage`. */
 export function inStorage(storage: TextStorage, key = 'parley'): TokenStore {
   return {
+    isCopied: true,
     get: () => {
       const text = storage.getItem(key);
       return text === null ? undefined : (JSON.parse(text) as Tokens);
@@ -67,13 +72,19 @@ export interface SessionOptions {
 export class Session {
   private readonly refreshing = new Map<string, Promise<void>>();
   private refusedToken: string | undefined;
+  /** Fresh from the server, and old by the clock here: then that is wrong. */
+  private freshToken: string | undefined;
+  private readonly tabs: Tabs | undefined;
 
   /** `url`: of the GraphQL endpoint. */
   constructor(
     readonly url: string,
     private readonly store: TokenStore = inMemory(),
     private readonly options: SessionOptions = {},
-  ) {}
+  ) {
+    if (store.isCopied === true && typeof BroadcastChannel !== 'undefined')
+      this.tabs = new Tabs(`parley ${url}`, store);
+  }
 
   get signedIn(): boolean {
     return this.store.get() !== undefined;
@@ -132,7 +143,8 @@ export class Session {
   }
 
   private isStale({ accessToken, accessTokenExpiresAt }: Tokens): boolean {
-    return accessToken === this.refusedToken || Date.parse(accessTokenExpiresAt) - Date.now() < MARGIN_MS;
+    if (accessToken === this.refusedToken) return true;
+    return accessToken !== this.freshToken && Date.parse(accessTokenExpiresAt) - Date.now() < MARGIN_MS;
   }
 
   /** Once for all who ask at the same time: a refresh token is good for one refresh. */
@@ -145,11 +157,17 @@ export class Session {
   }
 
   private async exchange(refreshToken: string): Promise<void> {
+    await this.tabs?.ask();
+    if (this.store.get()?.refreshToken !== refreshToken) return;
     const answer = await this.ask<{ refreshSession: Tokens | null }>(REFRESH, { refreshToken });
     // Another sign-in, or another tab, may have been faster.
     if (this.store.get()?.refreshToken !== refreshToken) return;
-    if (answer?.data?.refreshSession != null) this.set(answer.data.refreshSession);
-    else if (isRefused(answer)) {
+    if (answer?.data?.refreshSession != null) {
+      const fresh = answer.data.refreshSession;
+      if (this.isStale(fresh)) this.freshToken = fresh.accessToken;
+      this.set(fresh);
+      this.tabs?.tell();
+    } else if (isRefused(answer)) {
       this.set(undefined);
       this.options.onEnd?.();
     }

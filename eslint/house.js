@@ -35,11 +35,12 @@ const RIGHT_BELOW = {
   observability: ['config'],
   config: ['viewer'],
   viewer: ['errors'],
-  errors: ['package-directory'],
+  errors: ['package-directory', 'make-folder'],
   'package-directory': ['text', 'addresses', 'async'],
   text: [],
   addresses: [],
   async: [],
+  'make-folder': [],
   // Beside src/: released steps stand on nothing that may change, and the page talks to the server like any client.
   migrations: [],
   web: [],

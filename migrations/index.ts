@@ -12,6 +12,7 @@ import * as previews from './0010_previews.js';
 import * as storageUse from './0011_storage_use.js';
 import * as roomDeletion from './0012_room_deletion.js';
 import * as fairWork from './0014_fair_work.js';
+import * as clock from './0015_clock.js';
 import * as fileCharset from './0016_file_charset.js';
 import * as knownAddresses from './0019_known_addresses.js';
 
@@ -30,6 +31,7 @@ export const migrations: Record<string, Migration> = {
   '0011_storage_use': storageUse,
   '0012_room_deletion': roomDeletion,
   '0014_fair_work': fairWork,
+  '0015_clock': clock,
   '0016_file_charset': fileCharset,
   '0019_known_addresses': knownAddresses,
 };

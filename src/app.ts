@@ -13,6 +13,7 @@ import type { Config } from './config/config.js';
 import { readPersistedDocuments } from './config/persisted-documents.js';
 import { readOrMakeSecret } from './config/secret.js';
 import { acquireDataDirLock } from './db/embedded/data-dir-lock.js';
+import { Clock } from './db/clock.js';
 import { Housekeeping } from './db/housekeeping.js';
 import { migrateToLatest } from './db/migrator.js';
 import { openDatabase } from './db/open.js';
@@ -121,23 +122,25 @@ async function start(
   closers.push(() => database.close());
   const { db, background } = database;
   await database.withoutLimits(migrateToLatest);
+  const clock = await Clock.start(db, logger);
+  closers.push(() => clock.stop());
 
   const redis = await linkToRedis(config, logger);
   if (redis !== undefined) closers.push(redis.link.close);
   const bus = redis?.bus ?? new MemoryBus();
   closers.push(() => bus.close());
 
-  const feeds = new RoomFeeds({ db, bus, logger });
+  const feeds = new RoomFeeds({ db, bus, logger, now: clock.now });
   closers.push(() => {
     feeds.close();
   });
 
-  const housekeeping = new Housekeeping(background, config.eventRetentionMs, logger);
+  const housekeeping = new Housekeeping(background, clock, config.eventRetentionMs, logger);
   closers.push(() => housekeeping.stop());
 
-  const tokens = new Tokens(secret);
-  const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider);
-  const authenticator = new Authenticator(tokens, provider);
+  const tokens = new Tokens(secret, clock.now);
+  const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider, clock.now);
+  const authenticator = new Authenticator(tokens, provider, clock);
   const passwords = new Passwords();
   closers.push(() => passwords.close());
 
@@ -155,7 +158,7 @@ async function start(
   const rooms = new RoomsService({ db, bus, feeds, wakeJobs });
   const publicUrl = (): string => config.publicUrl ?? url;
   const { files, uploadSessions, jobKinds, ...shared } = await openFiles(
-    { config, db, background, bus, logger, secret, publicUrl, wakeJobs },
+    { config, db, background, clock, bus, logger, secret, publicUrl, wakeJobs },
     closers,
   );
   const resumable = createResumableUploads({ ...shared.resumable, corsOrigins: config.corsOrigins });
@@ -172,7 +175,7 @@ async function start(
     files,
     uploadSessions,
     messages,
-    typing: new TypingService({ db, bus, feeds }),
+    typing: new TypingService({ db, bus, feeds, now: clock.now }),
   });
 
   const rateLimits = new RateLimits(config.rates, redis?.link.commands);
@@ -258,6 +261,7 @@ async function start(
       rooms: () => feeds.size,
       traffic: () => traffic.total(),
       pool: () => database.pool(),
+      clockOffMs: () => Math.abs(clock.aheadMs),
     }));
   const metrics = await startMetrics(config, logger, registryOf);
   if (metrics !== undefined) closers.push(() => metrics.close());

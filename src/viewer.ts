@@ -5,8 +5,10 @@ export interface Viewer {
   readonly id: string;
   /** The sign-in that the token belongs to; undefined for an identity provider's token. */
   readonly sessionId: string | undefined;
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch, by the database's clock. */
   readonly tokenExpiresAt: number;
+  /** The same by `performance.now()`, which no jump of a clock moves. */
+  readonly tokenEndsAt: number;
 }
 
 /** The token that came with a request: none, a good one, or a bad one with the reason. */

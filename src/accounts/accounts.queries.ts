@@ -107,14 +107,21 @@ export async function takenBy(db: Database | Trx, email: string): Promise<'email
   return row === undefined ? 'handle' : 'email';
 }
 
+/** The database's clock: processes' own may be wrong. */
+const now = sql<Date>`clock_timestamp()`;
+
+/** Answers when it runs out, `ms` from now. */
 export async function insertSession(
   trx: Trx,
-  session: { id: string; userId: string; expiresAt: Date },
-): Promise<void> {
-  await trx
+  session: { readonly id: string; readonly userId: string; readonly ms: number },
+): Promise<Date> {
+  const expires_at = sql<Date>`${now} + ${`${String(session.ms)} milliseconds`}::interval`;
+  const row = await trx
     .insertInto('sessions')
-    .values({ id: session.id, user_id: session.userId, expires_at: session.expiresAt, ended_at: null })
-    .execute();
+    .values({ id: session.id, user_id: session.userId, expires_at, ended_at: null })
+    .returning('expires_at')
+    .executeTakeFirstOrThrow();
+  return row.expires_at;
 }
 
 export async function insertRefreshToken(trx: Trx, sessionId: string, hash: string): Promise<void> {
@@ -127,26 +134,39 @@ export async function lockRefreshToken(trx: Trx, hash: string) {
     .selectFrom('refresh_tokens')
     .innerJoin('sessions', 'sessions.id', 'refresh_tokens.session_id')
     .select([
-      'refresh_tokens.used_at',
       'sessions.id as sessionId',
       'sessions.user_id as userId',
       'sessions.expires_at as expiresAt',
-      'sessions.ended_at as endedAt',
+      sql<boolean>`sessions.ended_at is not null or sessions.expires_at <= ${now}`.as('isOver'),
+      // Of this token's first use; null before it.
+      sql<number | null>`(extract(epoch from ${now} - refresh_tokens.used_at) * 1000)::bigint`.as(
+        'usedMsAgo',
+      ),
     ])
     .where('refresh_tokens.hash', '=', hash)
     .forUpdate()
     .executeTakeFirst();
 }
 
-export async function spendRefreshToken(trx: Trx, hash: string, usedAt: Date): Promise<void> {
-  await trx.updateTable('refresh_tokens').set({ used_at: usedAt }).where('hash', '=', hash).execute();
+export async function spendRefreshToken(trx: Trx, hash: string): Promise<void> {
+  await trx.updateTable('refresh_tokens').set({ used_at: now }).where('hash', '=', hash).execute();
+}
+
+/** Whether there is such a token, and it was never used. */
+export async function isUnused(trx: Trx, hash: string): Promise<boolean> {
+  const row = await trx
+    .selectFrom('refresh_tokens')
+    .select('used_at')
+    .where('hash', '=', hash)
+    .executeTakeFirst();
+  return row !== undefined && row.used_at === null;
 }
 
 /** Ends a session: no refresh token of it is good any more. */
 export async function endSession(trx: Trx, sessionId: string): Promise<void> {
   await trx
     .updateTable('sessions')
-    .set({ ended_at: new Date() })
+    .set({ ended_at: now })
     .where('id', '=', sessionId)
     .where('ended_at', 'is', null)
     .execute();

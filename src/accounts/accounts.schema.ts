@@ -252,7 +252,7 @@ builder.mutationFields((t) => ({
     type: Session,
     nullable: true,
     description:
-      'Exchanges a refresh token for a new pair. Sending the same token again within 30 seconds returns the same new refresh token (for lost answers and racing tabs); reusing an old one later signs the user out.',
+      'Exchanges a refresh token for a new pair. Sending the same token again returns the same new refresh token, for as long as that was never used (for lost answers), and within 30 seconds (for racing tabs); reusing an older one signs the user out.',
     args: { input: t.arg({ type: RefreshSessionInput, required: true, description: 'The token.' }) },
     resolve: (_root, { input }, ctx) => ctx.services.accounts.refresh(input.refreshToken, ctx.address),
   }),

@@ -18,7 +18,7 @@ import type { Cluster, Redis } from 'ioredis';
 
 /** A family that is refreshed goes on for this long at most; then the user signs in again. */
 const SESSION_MS = 90 * 24 * 3600 * 1000;
-/** How long a spent refresh token still answers its successor: lost answers, two tabs. */
+/** How long a spent refresh token still answers its successor although that was used too: tabs that refresh at once. */
 const REUSE_GRACE_MS = 30_000;
 
 /** Addresses that were remembered a short while ago need no statement: those of so many sign-ins, for so long. */
@@ -95,28 +95,28 @@ export class AccountsService {
   }
 
   /**
-   * Spends a refresh token for its successor. The same token again within the grace answers the same successor; later it
-   * was stolen or replayed, and its whole family ends. Throws UNAUTHENTICATED.
+   * Spends a refresh token for its successor. The same token again answers the same successor as long as that was never used, since the
+   * answer may have been lost, and within the grace. Later it was stolen or replayed, and its whole family ends. Throws UNAUTHENTICATED.
    */
   async refresh(refreshToken: string, address: string): Promise<NewSession> {
     const from = addressKey(address);
-    // Again after a lost answer, it is the same token again within the grace.
+    // Again after a lost answer, it is the same token again.
     const outcome = await throughOutage(() =>
       transaction(this.deps.db, async (trx, afterCommit) => {
         const hash = hashRefresh(refreshToken);
         const row = await queries.lockRefreshToken(trx, hash);
-        const now = new Date();
-        if (row?.endedAt !== null || row.expiresAt <= now) return undefined;
-        if (row.used_at !== null && now.getTime() - row.used_at.getTime() > REUSE_GRACE_MS) {
+        if (row === undefined || row.isOver) return undefined;
+        const successor = this.deps.tokens.successorOf(refreshToken);
+        const isLate = row.usedMsAgo !== null && row.usedMsAgo > REUSE_GRACE_MS;
+        if (isLate && !(await queries.isUnused(trx, hashRefresh(successor)))) {
           await queries.endSession(trx, row.sessionId);
           afterCommit(() => {
             this.tellEnded(row.sessionId);
           });
           return undefined;
         }
-        const successor = this.deps.tokens.successorOf(refreshToken);
-        if (row.used_at === null) {
-          await queries.spendRefreshToken(trx, hash, now);
+        if (row.usedMsAgo === null) {
+          await queries.spendRefreshToken(trx, hash);
           await queries.insertRefreshToken(trx, row.sessionId, hashRefresh(successor));
           await this.rememberAddress(trx, afterCommit, row.userId, from);
         }
@@ -216,11 +216,11 @@ export class AccountsService {
     return throughOutage(async () => {
       const sessionId = newId();
       const refreshToken = this.deps.tokens.newRefresh();
-      const expiresAt = new Date(Date.now() + SESSION_MS);
-      await transaction(this.deps.db, async (trx, afterCommit) => {
-        await queries.insertSession(trx, { id: sessionId, userId, expiresAt });
+      const expiresAt = await transaction(this.deps.db, async (trx, afterCommit) => {
+        const end = await queries.insertSession(trx, { id: sessionId, userId, ms: SESSION_MS });
         await queries.insertRefreshToken(trx, sessionId, hashRefresh(refreshToken));
         await this.rememberAddress(trx, afterCommit, userId, from);
+        return end;
       });
       return this.session(userId, sessionId, refreshToken, expiresAt);
     });

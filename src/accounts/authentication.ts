@@ -1,5 +1,6 @@
+import type { Clock } from '../db/clock.js';
 import { unauthenticated } from '../errors.js';
-import type { Authentication } from '../viewer.js';
+import type { Authentication, Viewer } from '../viewer.js';
 import { IdentityProvider } from './identity-provider.js';
 import type { Tokens } from './tokens.js';
 
@@ -13,6 +14,7 @@ export class Authenticator {
   constructor(
     private readonly tokens: Tokens,
     private readonly provider: IdentityProvider | undefined,
+    private readonly clock: Pick<Clock, 'monotonic'>,
   ) {}
 
   /** `header`: the value of `Authorization`, or of connectionParams.authorization. */
@@ -26,27 +28,25 @@ export class Authenticator {
 
   fromToken(token: string): Authentication | Promise<Authentication> {
     if (this.provider !== undefined && IdentityProvider.signs(token))
-      return fromProvider(this.provider, token);
+      return this.fromProvider(this.provider, token);
     const claims = this.tokens.verifyAccess(token);
     if (claims === undefined)
       return refused('This access token is not valid or has expired: refresh the session.');
-    return {
-      kind: 'viewer',
-      viewer: { id: claims.userId, sessionId: claims.sessionId, tokenExpiresAt: claims.expiresAt },
-    };
+    return { kind: 'viewer', viewer: this.viewer(claims.userId, claims.sessionId, claims.expiresAt) };
   }
-}
 
-async function fromProvider(provider: IdentityProvider, token: string): Promise<Authentication> {
-  const claims = await provider.verify(token);
-  if (claims === undefined)
-    return refused(
-      'This access token was not issued by the identity provider, or it has expired: get a new one from it.',
-    );
-  return {
-    kind: 'viewer',
-    viewer: { id: claims.userId, sessionId: undefined, tokenExpiresAt: claims.expiresAt },
-  };
+  private async fromProvider(provider: IdentityProvider, token: string): Promise<Authentication> {
+    const claims = await provider.verify(token);
+    if (claims === undefined)
+      return refused(
+        'This access token was not issued by the identity provider, or it has expired: get a new one from it.',
+      );
+    return { kind: 'viewer', viewer: this.viewer(claims.userId, undefined, claims.expiresAt) };
+  }
+
+  private viewer(id: string, sessionId: string | undefined, tokenExpiresAt: number): Viewer {
+    return { id, sessionId, tokenExpiresAt, tokenEndsAt: this.clock.monotonic(tokenExpiresAt) };
+  }
 }
 
 const refused = (message: string): Authentication => ({ kind: 'refused', error: unauthenticated(message) });

@@ -6,6 +6,7 @@ import {
   type JWTVerifyGetKey,
 } from 'jose';
 import type { IdentityProvider as ProviderConfig } from '../config/config.js';
+import type { Now } from '../db/clock.js';
 import type { Database } from '../db/database.js';
 import { newId, newTag } from '../db/ids.js';
 import { beginning } from '../text.js';
@@ -24,6 +25,7 @@ export class IdentityProvider {
   constructor(
     private readonly db: Database,
     private readonly config: ProviderConfig,
+    private readonly now: Now = () => Date.now(),
   ) {
     this.keys = createRemoteJWKSet(new URL(config.jwksUrl), {
       cooldownDuration: 30_000,
@@ -52,7 +54,9 @@ export class IdentityProvider {
   private async claims(token: string): Promise<JWTPayload | undefined> {
     const { issuer, audience } = this.config;
     try {
-      const { payload } = await jwtVerify(token, this.keys, { issuer, audience, algorithms: ALGORITHMS });
+      const currentDate = new Date(this.now());
+      const checks = { issuer, audience, algorithms: ALGORITHMS, currentDate };
+      const { payload } = await jwtVerify(token, this.keys, checks);
       return payload;
     } catch {
       return undefined;

@@ -1,5 +1,6 @@
 import { createHash, createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
+import type { Now } from '../db/clock.js';
 import { isId } from '../db/ids.js';
 
 /** Seconds an access token is good for. */
@@ -31,14 +32,18 @@ export class Tokens {
   private readonly accessKey: KeyObject;
   private readonly refreshKey: Buffer;
 
-  constructor(secret: string) {
+  /** `now`: the database's clock, by which all processes judge a token alike. */
+  constructor(
+    secret: string,
+    private readonly now: Now = () => Date.now(),
+  ) {
     this.accessKey = createSecretKey(deriveKey(secret, 'access token'));
     this.refreshKey = deriveKey(secret, 'refresh token');
   }
 
   /** A JWT (RFC 7519) with `iss`, `aud`, `sub`, `sid`, `iat` and `exp`. */
   signAccess(userId: string, sessionId: string): { token: string; expiresAt: Date } {
-    const now = Math.floor(Date.now() / 1000);
+    const now = Math.floor(this.now() / 1000);
     const exp = now + ACCESS_TOKEN_SECONDS;
     const token = jwt.sign({ sid: sessionId, iat: now, exp }, this.accessKey, {
       algorithm: ALGORITHM,
@@ -52,7 +57,7 @@ export class Tokens {
   /** Undefined for a token that is not ours, was altered, or has run out. */
   verifyAccess(token: string): AccessClaims | undefined {
     const known = this.verified.get(token);
-    if (known !== undefined && Date.now() < known.expiresAt) return known;
+    if (known !== undefined && this.now() < known.expiresAt) return known;
     this.verified.delete(token);
     const claims = this.readAccess(token);
     if (claims !== undefined) this.remember(token, claims);
@@ -72,6 +77,7 @@ export class Tokens {
         algorithms: [ALGORITHM],
         issuer: ISSUER,
         audience: AUDIENCE,
+        clockTimestamp: Math.floor(this.now() / 1000),
       });
       if (typeof claims === 'string') return undefined;
       const { sub, exp } = claims;

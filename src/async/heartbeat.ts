@@ -13,11 +13,11 @@ export class Heartbeat {
   private goodUntil: number;
   private isBeating = false;
 
-  /** `since`: when it was taken, by `performance.now()`. `beat` resolves to whether it is held still. */
+  /** `since`: when it was taken, by `performance.now()`. `beat` resolves to whether it is held still; `hasTime`: by the monotonic clock its time has not passed. */
   constructor(
     private readonly times: HeartbeatTimes,
     since: number,
-    private readonly beat: () => Promise<boolean>,
+    private readonly beat: (hasTime: boolean) => Promise<boolean>,
     private readonly onLost: () => void,
   ) {
     this.goodUntil = since + times.holdMs;
@@ -38,7 +38,7 @@ export class Heartbeat {
     this.isBeating = true;
     const asked = performance.now();
     try {
-      if (await this.beat()) this.goodUntil = asked + this.times.holdMs;
+      if (await this.beat(asked < this.goodUntil)) this.goodUntil = asked + this.times.holdMs;
       else this.lose();
     } catch {
       // What it asks may be away for a moment.

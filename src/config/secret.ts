@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../make-folder.js';
 
 /**
  * The secret of an embedded server: read from `dataDir`, or made there on the first start, readable by its owner alone. The
@@ -8,7 +9,7 @@ import { join } from 'node:path';
  */
 export async function readOrMakeSecret(dataDir: string): Promise<string> {
   const path = join(dataDir, 'secret');
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   try {
     const kept = (await readFile(path, 'utf8')).trim();
     // A crash may have left an empty file behind: no token was ever signed with it.

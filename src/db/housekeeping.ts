@@ -1,24 +1,29 @@
 import { sql } from 'kysely';
 import type { Logger } from '../observability/logger.js';
+import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 
+const DAY_MS = 86_400_000;
 /** Milliseconds between two rounds. */
 const INTERVAL_MS = 10 * 60_000;
 /** Rows a statement deletes: few enough that nobody waits for it. */
 const BATCH = 1000;
 /** How long an idempotency key is kept. */
 const KEY_HOURS = 48;
-/** How long a spent refresh token is known, so that its reuse ends the family. Later it is merely unknown. */
+/** How long a spent refresh token is known, so that its reuse ends the family; the newest of a sign-in for as long as that. */
 const SPENT_DAYS = 7;
 /** How long it is known where an account was used from. */
 const ADDRESS_DAYS = 90;
 /** How long it is known what became of an upload over several requests. */
 const UPLOAD_DAYS = 7;
 
+/** So many milliseconds before the statement, by the database's clock. */
+const ago = (ms: number) => sql`(now() - ${`${String(ms)} milliseconds`}::interval)`;
+
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
- * idempotency keys, sessions that have run out, refresh tokens long spent,
- * known addresses, uploads that are over. Several processes may do it at once.
+ * idempotency keys, sessions that have run out, refresh tokens long spent, known addresses, uploads that are over. Several processes may do it at once.
+ * The database's clock says what is old, and nothing is deleted while that is in doubt (clock.ts).
  */
 export class Housekeeping {
   private readonly timer: NodeJS.Timeout;
@@ -27,6 +32,7 @@ export class Housekeeping {
 
   constructor(
     private readonly db: Database,
+    private readonly clock: Clock,
     private readonly retentionMs: number,
     private readonly logger: Logger,
   ) {
@@ -47,28 +53,31 @@ export class Housekeeping {
 
   /** Deletes all that is due now. */
   private async sweep(): Promise<void> {
-    const now = Date.now();
-    const old = new Date(now - this.retentionMs);
-    const keys = new Date(now - KEY_HOURS * 3_600_000);
-    const spent = new Date(now - SPENT_DAYS * 86_400_000);
+    const old = ago(this.retentionMs);
     // While a room's old events go there may be holes among them: whoever reads there is told CURSOR_EXPIRED either way. The last
     // of them stays, for its cursor is good as long as all that came after it is there.
     const next = sql`(select next.at from room_events next where next.room_id = room_events.room_id
       and next.seq > room_events.seq order by next.seq limit 1)`;
     await this.deleteAll('room_events', sql`at < ${old} and ${next} < ${old}`);
-    await this.deleteAll('idempotency_keys', sql`created_at < ${keys}`);
-    await this.deleteAll('refresh_tokens', sql`used_at < ${spent}`);
+    await this.deleteAll('idempotency_keys', sql`created_at < ${ago(KEY_HOURS * 3_600_000)}`);
+    // The newest may come again as long as its successor was not used, after however long (accounts.service.ts).
+    await this.deleteAll(
+      'refresh_tokens',
+      sql`used_at < ${ago(SPENT_DAYS * DAY_MS)} and exists (select from refresh_tokens later
+        where later.session_id = refresh_tokens.session_id and later.used_at > refresh_tokens.used_at)`,
+    );
     await this.deleteAll(
       'upload_sessions',
-      sql`expires_at < ${new Date(now - UPLOAD_DAYS * 86_400_000)} and state <> 'PROCESSING'`,
+      sql`expires_at < ${ago(UPLOAD_DAYS * DAY_MS)} and state <> 'PROCESSING'`,
     );
-    await this.deleteAll('known_addresses', sql`seen_at < ${new Date(now - ADDRESS_DAYS * 86_400_000)}`);
-    await this.deleteAll('sessions', sql`expires_at < ${new Date(now)}`);
+    await this.deleteAll('known_addresses', sql`seen_at < ${ago(ADDRESS_DAYS * DAY_MS)}`);
+    await this.deleteAll('sessions', sql`expires_at < ${ago(0)}`);
   }
 
   private async round(): Promise<void> {
     try {
-      await this.sweep();
+      await this.clock.mark();
+      if (await this.clock.isTrusted()) await this.sweep();
     } catch (err) {
       this.logger.warn({ err }, 'housekeeping failed, it is tried again');
     } finally {

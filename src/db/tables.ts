@@ -18,6 +18,7 @@ export interface Tables {
   variants: VariantsTable;
   upload_leases: UploadLeasesTable;
   upload_sessions: UploadSessionsTable;
+  clock: ClockTable;
   upload_parts: UploadPartsTable;
   file_store: FileStoreTable;
   idempotency_keys: IdempotencyKeysTable;
@@ -55,6 +56,13 @@ interface UsersTable {
   created_at: CreatedAt;
   /** Bytes of the files that they have uploaded and that are there. */
   used_bytes: Generated<number>;
+}
+
+/** One row: what is known of the database's own clock (clock.ts). */
+interface ClockTable {
+  is_only: Generated<boolean>;
+  seen_at: Date;
+  doubted_until: Date | null;
 }
 
 /** One sign-in and all that was refreshed from it: a refresh token family. */

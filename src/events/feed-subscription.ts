@@ -1,3 +1,4 @@
+import type { Now } from '../db/clock.js';
 import type { MessageRow, RoomEventRow, UserRow } from '../db/tables.js';
 import { forbidden, type ParleyError } from '../errors.js';
 import type { TypingSignal } from './bus.js';
@@ -19,6 +20,8 @@ export type AppendListener = (rows: readonly RoomEventRow[], known: KnownSubject
 /** What a subscriber needs of the feed that it follows (RoomFeed). */
 export interface Feed {
   readonly roomId: string;
+  /** The database's clock. */
+  readonly now: Now;
   /** How far the feed has read the log; undefined before it is armed. */
   readonly head: LogHead | undefined;
   readonly armed: Promise<void>;
@@ -85,10 +88,10 @@ export class FeedSubscription {
    * the log no longer holds what comes next. One read at a time.
    */
   async read(idleMs: number): Promise<readonly RoomEventRow[] | undefined> {
-    const deadline = Date.now() + idleMs;
+    const deadline = performance.now() + idleMs;
     while (!this.isOver && this.caughtUp) {
-      if (Date.now() >= deadline) return undefined;
-      await this.wait(deadline - Date.now());
+      if (performance.now() >= deadline) return undefined;
+      await this.wait(deadline - performance.now());
     }
     if (this.isOver) return undefined;
     const rows = await this.feed.after(this.position);

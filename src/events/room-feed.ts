@@ -1,3 +1,4 @@
+import type { Now } from '../db/clock.js';
 import type { Database } from '../db/database.js';
 import type { RoomEventRow } from '../db/tables.js';
 import { notFound, ParleyError } from '../errors.js';
@@ -16,6 +17,14 @@ const PAGE = 200;
 /** Older pages kept for others who catch up at the same time. */
 const KEPT_PAGES = 16;
 
+export interface RoomFeedDeps {
+  readonly db: Database;
+  readonly bus: Bus;
+  readonly logger: Logger;
+  /** The database's clock. */
+  readonly now?: Now;
+}
+
 /**
  * What one process knows of one room's log while it has subscribers there: its head, a ring of the newest events, and who
  * listens. Woken by the bus; reads the log, which is the truth. Events are appended in order, without a hole, once each.
@@ -33,12 +42,14 @@ export class RoomFeed implements Feed {
   private readonly bus: Promise<BusSubscription>;
   private reading: Promise<void> | undefined;
   private readAgain = false;
+  readonly now: Now;
 
   constructor(
     readonly roomId: string,
-    private readonly deps: { readonly db: Database; readonly bus: Bus; readonly logger: Logger },
+    private readonly deps: RoomFeedDeps,
     private readonly onEmpty: () => void,
   ) {
+    this.now = deps.now ?? (() => Date.now());
     this.bus = deps.bus.subscribe(roomTopic(roomId), (message) => {
       this.onSignal(message as RoomSignal);
     });

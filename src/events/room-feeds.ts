@@ -1,10 +1,7 @@
-import type { Database } from '../db/database.js';
 import type { RoomEventRow } from '../db/tables.js';
-import type { Logger } from '../observability/logger.js';
-import type { Bus } from './bus.js';
 import { readHeads } from './event-log.js';
 import type { FeedSubscription, KnownSubjects } from './feed-subscription.js';
-import { RoomFeed } from './room-feed.js';
+import { RoomFeed, type RoomFeedDeps } from './room-feed.js';
 
 /** Milliseconds between looks at the log's heads: what a lost wake-up costs at most. */
 const TICK_MS = 2000;
@@ -17,7 +14,7 @@ export class RoomFeeds {
   private readonly timer: NodeJS.Timeout;
   private ticking = false;
 
-  constructor(private readonly deps: { readonly db: Database; readonly bus: Bus; readonly logger: Logger }) {
+  constructor(private readonly deps: RoomFeedDeps) {
     deps.bus.onReconnect(() => void this.tick());
     this.timer = setInterval(() => void this.tick(), TICK_MS);
     this.timer.unref();

@@ -105,8 +105,8 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   res.setHeader('ETag', etag);
   res.setHeader('Last-Modified', lastModified);
   // Bytes never change under a link, but a deleted file must not live on in shared caches.
-  const maxAge = Math.max(0, link.expires - Math.floor(Date.now() / 1000));
-  const cacheControl = `private, max-age=${String(maxAge)}, immutable`;
+  const { secondsLeft } = link;
+  const cacheControl = `private, max-age=${String(secondsLeft)}, immutable`;
   res.setHeader('Cache-Control', cacheControl);
 
   // Conditions.
@@ -130,11 +130,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
 
   // Elsewhere: there ranges and further conditions are seen to.
   if (deps.addressOf !== undefined) {
-    const address = await deps.addressOf(
-      shown.storage_key,
-      said,
-      Math.max(1, Math.min(maxAge, ADDRESS_SECONDS)),
-    );
+    const address = await deps.addressOf(shown.storage_key, said, Math.min(secondsLeft, ADDRESS_SECONDS));
     takeBack(res);
     res.writeHead(302, { Location: address, 'Cache-Control': 'no-store', 'Content-Length': 0 }).end();
     return;

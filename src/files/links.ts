@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { deriveKey } from '../accounts/tokens.js';
+import type { Now } from '../db/clock.js';
 
 /** The longest life of a link, in seconds. */
 export const MAX_LINK_SECONDS = 86_400;
@@ -14,8 +15,8 @@ export type LinkCheck =
       readonly fileId: string;
       /** Names what was made of the file; undefined: the file itself. */
       readonly variant: string | undefined;
-      /** Unix seconds. */
-      readonly expires: number;
+      /** Until it expires. */
+      readonly secondsLeft: number;
       /** The client asks to save the file, not to show it. */
       readonly download: boolean;
     }
@@ -30,17 +31,18 @@ export type LinkCheck =
 export class FileLinks {
   private readonly key: Buffer;
 
-  /** `publicUrl` answers the absolute base of links, without a slash at its end. */
+  /** `publicUrl` answers the absolute base of links, without a slash at its end. `now`: the database's clock, the same for all processes. */
   constructor(
     secret: string,
     private readonly publicUrl: () => string,
+    private readonly now: Now = () => Date.now(),
   ) {
     this.key = deriveKey(secret, 'file link');
   }
 
   /** An absolute link that works for `seconds` from now on. `variant`: what was made of the file, lower case letters, digits and hyphens. */
   url(file: { readonly id: string; readonly name: string }, seconds: number, variant?: string): string {
-    const expires = Math.floor(Date.now() / 1000) + seconds;
+    const expires = Math.floor(this.now() / 1000) + seconds;
     const what = variant === undefined ? '' : `variant=${variant}&`;
     const signed = `/files/${file.id}/${encodeSegment(file.name)}?${what}expires=${String(expires)}`;
     return `${this.publicUrl()}${signed}&signature=${this.mac(signed)}`;
@@ -53,12 +55,13 @@ export class FileLinks {
     // The texts are compared, not the bytes they stand for: base64url can spell the same bytes in several ways.
     if (parts === undefined || !timingSafeEqual(Buffer.from(signature), Buffer.from(this.mac(signed))))
       return { kind: 'bad' };
-    if (Number(expires) * 1000 <= Date.now()) return { kind: 'expired' };
+    const secondsLeft = Number(expires) - Math.floor(this.now() / 1000);
+    if (secondsLeft <= 0) return { kind: 'expired' };
     return {
       kind: 'good',
       fileId,
       variant: parts['variant'],
-      expires: Number(expires),
+      secondsLeft,
       download: parts['download'] !== undefined,
     };
   }

@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.js';
+import type { Clock } from '../db/clock.js';
 import type { Database } from '../db/database.js';
 import type { Bus } from '../events/bus.js';
 import type { JobKind } from '../jobs/job-runner.js';
@@ -23,6 +24,7 @@ export interface FilesPlace {
   readonly db: Database;
   /** The same for what no client waits for. */
   readonly background: Database;
+  readonly clock: Clock;
   readonly bus: Bus;
   readonly logger: Logger;
   /** Signs links, and the tokens of uploads. */
@@ -56,14 +58,14 @@ export interface OpenFiles {
  * called in the reverse order. Throws StartError for a folder of another database.
  */
 export async function openFiles(
-  { config, db, background, bus, logger, secret, publicUrl, wakeJobs }: FilesPlace,
+  { config, db, background, clock, bus, logger, secret, publicUrl, wakeJobs }: FilesPlace,
   closers: (() => unknown)[],
 ): Promise<OpenFiles> {
   const { uploads: limits, quotas } = config;
-  const { storage, receiver, direct, folder, addressOf, close } = await openStorage(config);
+  const { storage, receiver, direct, folder, addressOf, close } = await openStorage(config, clock.now);
   closers.push(close);
   if (folder !== undefined) await matchStore(db, storage, folder);
-  const sweeper = new LeaseSweeper({ db: background, storage, logger });
+  const sweeper = new LeaseSweeper({ db: background, storage, logger, clock });
   sweeper.start();
   closers.push(() => sweeper.stop());
 
@@ -78,7 +80,7 @@ export async function openFiles(
   });
   closers.push(() => previews.close());
 
-  const links = new FileLinks(secret, publicUrl);
+  const links = new FileLinks(secret, publicUrl, clock.now);
   const scanner = config.scanner && new Clamd(config.scanner);
   const files = new FilesService({
     db,
@@ -96,13 +98,14 @@ export async function openFiles(
   const { uploads } = files;
   const locks = new UploadLocks({ db, logger });
   closers.push(() => locks.stop());
-  const tokens = new UploadTokens(secret);
+  const tokens = new UploadTokens(secret, clock.now);
   const completed = wakeJobs;
   return {
     files,
     uploadSessions: new UploadSessions({
       db,
       locks,
+      now: clock.now,
       sweeper,
       uploads,
       direct,

@@ -63,7 +63,7 @@ export class UploadLease {
     this.heartbeat = new Heartbeat(
       times,
       asked,
-      () => extendLease(this.db, storageKey, times.holdMs),
+      (hasTime) => extendLease(this.db, storageKey, times.holdMs, hasTime),
       () => this.lost.abort(incomplete('The upload was interrupted on the server: send the file again.')),
     );
   }

@@ -34,13 +34,21 @@ export async function countLeases(trx: Trx, userId: string): Promise<number> {
   return count;
 }
 
-/** Whether the lease still stood. One that has run out stays so: its bytes may be half deleted. */
-export async function extendLease(db: Database, storageKey: string, ms: number): Promise<boolean> {
+/**
+ * Whether the lease still stood. One that has run out stays so: its bytes may be half deleted. `hasTime`: by the monotonic clock it has not
+ * run out, so the database's has jumped; then it stands until a sweep has marked it.
+ */
+export async function extendLease(
+  db: Database,
+  storageKey: string,
+  ms: number,
+  hasTime = false,
+): Promise<boolean> {
   const { numUpdatedRows } = await db
     .updateTable('upload_leases')
     .set({ expires_at: after(ms) })
     .where('storage_key', '=', storageKey)
-    .where('expires_at', '>', now)
+    .where('expires_at', '>', hasTime ? LONG_AGO : now)
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
@@ -70,9 +78,13 @@ export async function expireLease(db: Database, storageKey: string): Promise<boo
 
 /**
  * Some leases that have run out, marked so for good: a last transaction that holds one just now is waited for no more than
- * skipped, and one that comes later finds it run out.
+ * skipped, and one that comes later finds it run out. Those that were let go are marked so already: no clock says that they have run out.
  */
-export async function takeExpiredLeases(db: Database, limit: number): Promise<string[]> {
+export async function takeExpiredLeases(
+  db: Database,
+  which: 'let go' | 'let go or run out',
+  limit: number,
+): Promise<string[]> {
   const rows = await db
     .updateTable('upload_leases')
     .set({ expires_at: LONG_AGO })
@@ -80,7 +92,7 @@ export async function takeExpiredLeases(db: Database, limit: number): Promise<st
       qb
         .selectFrom('upload_leases')
         .select('storage_key')
-        .where('expires_at', '<=', now)
+        .where('expires_at', '<=', which === 'let go' ? LONG_AGO : now)
         .orderBy('expires_at')
         .limit(limit)
         .forUpdate()

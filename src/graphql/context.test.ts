@@ -4,7 +4,7 @@ import { Context, defineLoader, type ContextParts } from './context.js';
 
 const contextOf = (authentication: ContextParts['authentication']): Context =>
   new Context({ authentication } as ContextParts);
-const viewer = { id: 'ada', sessionId: 's', tokenExpiresAt: 0 };
+const viewer = { id: 'ada', sessionId: 's', tokenExpiresAt: 0, tokenEndsAt: 0 };
 const signedOut = (): Context => contextOf({ kind: 'none' });
 
 describe('A context', () => {

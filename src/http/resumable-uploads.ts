@@ -163,6 +163,8 @@ async function byTus(
       ...(method === 'PATCH' && { body: bodyOf(chunks), duplex: 'half' }),
     }),
   );
+  if (response.headers.has('Upload-Expires') && store.expiresAt !== undefined)
+    response.headers.set('Upload-Expires', store.expiresAt.toUTCString());
   // What is left of the body is not the library's any more, which lets go of nothing.
   void chunks.return().catch(() => undefined);
   return response;

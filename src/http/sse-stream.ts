@@ -30,7 +30,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private wanted = false;
   /** Its end was said; nothing may follow. */
   private isOver = false;
-  private fullSince = Date.now();
+  private fullSince = performance.now();
   private wake: (() => void) | undefined;
 
   constructor(
@@ -40,7 +40,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   ) {
     super({ highWaterMark: 16 * 1024 });
     this.viewer = context.viewer;
-    this.stopExpiry = this.viewer && callAt(this.viewer.tokenExpiresAt, () => this.expire());
+    this.stopExpiry = this.viewer && callAt(this.viewer.tokenEndsAt, () => this.expire());
     this.pinging = setInterval(() => this.ping(), PING_MS);
     this.pinging.unref();
     // Some browsers show no open stream before its first bytes.
@@ -81,7 +81,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     this.push(null);
     // From here on it waits for the client to read its end.
     this.wanted = false;
-    this.fullSince = Date.now();
+    this.fullSince = performance.now();
   }
 
   expire(): void {
@@ -109,13 +109,13 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private give(bytes: Buffer | string): void {
     if (this.destroyed || this.isOver) return;
     this.wanted = this.push(bytes);
-    if (!this.wanted) this.fullSince = Date.now();
+    if (!this.wanted) this.fullSince = performance.now();
   }
 
   private ping(): void {
     // Whoever has not taken what is there gets nothing on top of it.
     if (this.wanted) this.give(':\n\n');
-    else if (Date.now() - this.fullSince > limits.stalledMs) {
+    else if (performance.now() - this.fullSince > limits.stalledMs) {
       counts.cut.sse_slow += 1;
       this.cut();
     }

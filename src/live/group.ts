@@ -110,7 +110,7 @@ export class LiveGroup {
   private answer(event: RoomEvent): Promise<Answer> {
     const name = `${event.kind === 'CHECKPOINT' ? 'after ' : ''}${event.seq}`;
     const kept = this.kept.get(name);
-    const now = Date.now();
+    const now = performance.now();
     if (kept !== undefined && now - kept.at < KEPT_MS) return kept.answer;
     this.drop(name);
     const { args, freshContext } = this.options;
@@ -135,7 +135,7 @@ export class LiveGroup {
   }
 
   private trim(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const [name, { at }] of this.kept) {
       if (now - at < KEPT_MS && this.kept.size <= KEPT && this.keptBytes <= KEPT_BYTES) break;
       this.drop(name);
@@ -228,7 +228,7 @@ export class LiveGroup {
     if (!tellsCheckpoints || this.live.size === 0) return;
     const { position } = this;
     try {
-      const answers = await this.answers([checkpointAt(feed.roomId, position)]);
+      const answers = await this.answers([checkpointAt(feed, position)]);
       // What happened meanwhile is a sign of life.
       if (this.position !== position) return;
       for (const { batch } of batches(answers)) {

@@ -11,6 +11,8 @@ export interface Figures {
   /** Bytes that came in and went out by all connections. */
   readonly traffic: () => { readonly received: number; readonly sent: number };
   readonly pool: () => PoolFigures;
+  /** Milliseconds by which the clocks of the process and of the database differ. */
+  readonly clockOffMs: () => number;
 }
 
 /** Connections to the database, and who waits for one. */
@@ -120,6 +122,15 @@ export function createRegistry(figures: Figures): Registry {
       },
     });
   }
+  new Gauge({
+    name: 'parley_clock_off_seconds',
+    help: 'Seconds by which the clocks of a process and of the database differ; of several processes the most.',
+    registers: [registry],
+    aggregator: 'max',
+    collect() {
+      this.set(figures.clockOffMs() / 1000);
+    },
+  });
   return registry;
 }
 

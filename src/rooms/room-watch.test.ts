@@ -21,6 +21,7 @@ const event = (seq: number, kind: RoomEventKind = 'MESSAGE_ADDED'): RoomEventRow
 /** A feed whose log is an array. */
 class ArrayFeed implements Feed {
   readonly roomId = 'room';
+  readonly now = Date.now;
   readonly armed = Promise.resolve();
   readonly log: RoomEventRow[] = [];
   get head(): LogHead {

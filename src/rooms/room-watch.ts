@@ -134,12 +134,12 @@ export class RoomWatch implements AsyncIterableIterator<RoomEvent> {
       if (isOver) return undefined;
       if (this.endsReplay) {
         this.toldEnd = true;
-        return [checkpointAt(this.feed.roomId, this.place)];
+        return [checkpointAt(this.feed, this.place)];
       }
       const rows = await this.subscription.read(CHECKPOINT_MS);
       if (this.subscription.isOver) continue;
       if (rows === undefined) {
-        if (this.tellsCheckpoints) return [checkpointAt(this.feed.roomId, this.place)];
+        if (this.tellsCheckpoints) return [checkpointAt(this.feed, this.place)];
         continue;
       }
       const last = rows.at(-1);
@@ -200,11 +200,11 @@ export const toldOf = (
   only: RoomEventKind | undefined,
 ): readonly RoomEventRow[] => (only === undefined ? rows : rows.filter(({ kind }) => kind === only));
 
-export const checkpointAt = (roomId: string, { seq, tag }: LogHead): CheckpointEvent => ({
+export const checkpointAt = (feed: Feed, { seq, tag }: LogHead): CheckpointEvent => ({
   kind: 'CHECKPOINT',
-  room_id: roomId,
+  room_id: feed.roomId,
   seq,
   tag,
-  at: new Date(),
+  at: new Date(feed.now()),
   actor_id: null,
 });

@@ -15,6 +15,7 @@ describe('Watching who types', () => {
     listeners = new Set();
     const feed: Feed = {
       roomId: 'room',
+      now: Date.now,
       head: { seq: 0, tag: 't' },
       armed: Promise.resolve(),
       reach: () => Promise.resolve(),

@@ -1,3 +1,4 @@
+import type { Now } from '../db/clock.js';
 import type { Database } from '../db/database.js';
 import { forbidden, notFound } from '../errors.js';
 import { roomTopic, type Bus, type RoomSignal } from '../events/bus.js';
@@ -14,6 +15,8 @@ export interface TypingDeps {
   readonly db: Database;
   readonly bus: Bus;
   readonly feeds: RoomFeeds;
+  /** The database's clock. */
+  readonly now: Now;
 }
 
 /** Who is typing where. No part of the log: it goes by the bus alone, is never stored and never replayed. */
@@ -59,7 +62,7 @@ export class TypingService {
       typist = new Typist((typing, expiresAt) => {
         const signal: RoomSignal = { type: 'typing', userId, typing, expiresAt };
         this.deps.bus.publish(roomTopic(roomId), signal);
-      });
+      }, this.deps.now);
       this.typists.set(key, typist);
       this.forgetting ??= setInterval(() => this.forget(), FORGET_MS).unref();
     }
@@ -67,7 +70,7 @@ export class TypingService {
   }
 
   private forget(): void {
-    const now = Date.now();
+    const now = this.deps.now();
     for (const [key, typist] of this.typists) if (typist.isForgotten(now)) this.typists.delete(key);
     if (this.typists.size > 0) return;
     clearInterval(this.forgetting);

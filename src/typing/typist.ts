@@ -1,3 +1,4 @@
+import type { Now } from '../db/clock.js';
 import { SILENCE_MS } from './room-typing.js';
 
 /** While someone goes on typing, the room is told this often at most. */
@@ -15,16 +16,22 @@ type Tell = (typing: boolean, expiresAt: number) => void;
  */
 export class Typist {
   private changes = CHANGES;
-  private countedAt = Date.now();
+  private countedAt: number;
   private told: { readonly typing: boolean; readonly at: number } | undefined;
   /** What is to be told once there is room for it. */
   private later: { typing: boolean; heardAt: number } | undefined;
 
-  constructor(private readonly tell: Tell) {}
+  /** `now`: the database's clock, which all processes go by. */
+  constructor(
+    private readonly tell: Tell,
+    private readonly now: Now = Date.now,
+  ) {
+    this.countedAt = now();
+  }
 
   /** Answers when the typist falls silent unless they are heard of again; null where they stopped. */
   say(typing: boolean): Date | null {
-    const now = Date.now();
+    const now = this.now();
     if (this.later !== undefined) {
       this.later.typing = typing;
       this.later.heardAt = now;
@@ -48,7 +55,7 @@ export class Typist {
     const { later } = this;
     if (later === undefined) return;
     this.later = undefined;
-    const now = Date.now();
+    const now = this.now();
     if (later.typing && this.isFresh(now)) return;
     this.mayChange(now);
     this.tellNow(later.typing, now, later.heardAt);

@@ -6,15 +6,15 @@ class Patient implements Beating {
   dueAt = Infinity;
   readonly beats: number[] = [];
   readonly dues: number[] = [];
-  private readonly begun = Date.now();
+  private readonly begun = performance.now();
 
   due(): void {
-    this.dues.push((Date.now() - this.begun) / 1000);
+    this.dues.push((performance.now() - this.begun) / 1000);
     this.dueAt = Infinity;
   }
 
   beat(): void {
-    this.beats.push((Date.now() - this.begun) / 1000);
+    this.beats.push((performance.now() - this.begun) / 1000);
   }
 }
 
@@ -48,7 +48,7 @@ describe('Heartbeats', () => {
 
   test('tell one when it is due to the millisecond, and once', () => {
     const patient = new Patient();
-    patient.dueAt = Date.now() + 5250;
+    patient.dueAt = performance.now() + 5250;
     heartbeats.add(patient);
     vi.advanceTimersByTime(20_000);
     expect(patient.dues).toEqual([5.25]);
@@ -56,17 +56,17 @@ describe('Heartbeats', () => {
 
   test('tell one that is put off at the later time alone', () => {
     const patient = new Patient();
-    patient.dueAt = Date.now() + 3500;
+    patient.dueAt = performance.now() + 3500;
     heartbeats.add(patient);
     vi.advanceTimersByTime(3200);
-    patient.dueAt = Date.now() + 4000;
+    patient.dueAt = performance.now() + 4000;
     vi.advanceTimersByTime(20_000);
     expect(patient.dues).toEqual([7.2]);
   });
 
   test('tell one whose time has passed already at the next turn', () => {
     const patient = new Patient();
-    patient.dueAt = Date.now() - 1;
+    patient.dueAt = performance.now() - 1;
     heartbeats.add(patient);
     vi.advanceTimersByTime(2000);
     expect(patient.dues).toEqual([expect.closeTo(1, 1)]);
@@ -74,7 +74,7 @@ describe('Heartbeats', () => {
 
   test('leave one alone that is gone, and run no timer for nobody', () => {
     const patient = new Patient();
-    patient.dueAt = Date.now() + 2500;
+    patient.dueAt = performance.now() + 2500;
     const place = heartbeats.add(patient);
     vi.advanceTimersByTime(1000);
     patient.dueAt = Infinity;

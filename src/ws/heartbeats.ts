@@ -5,7 +5,7 @@ const TURNS = 12;
 
 /** What is looked after. */
 export interface Beating {
-  /** When it must be looked at next, by `Date.now()`, beside its beats; Infinity for never. */
+  /** When it must be looked at next, by `performance.now()`, beside its beats; Infinity for never. */
   readonly dueAt: number;
   /** `dueAt` has come. */
   due(): void;
@@ -46,7 +46,7 @@ export class Heartbeats {
 
   private next(): void {
     this.turn = (this.turn + 1) % TURNS;
-    const soon = Date.now() + TURN_MS;
+    const soon = performance.now() + TURN_MS;
     for (const [place, members] of this.turns.entries()) {
       for (const one of members) {
         if (one.dueAt <= soon) this.look(one);
@@ -63,7 +63,7 @@ export class Heartbeats {
         // It may have been put off meanwhile.
         if (one.dueAt === dueAt) one.due();
       },
-      Math.max(dueAt - Date.now(), 0),
+      Math.max(dueAt - performance.now(), 0),
     ).unref();
   }
 }

@@ -21,7 +21,7 @@ export class Lane {
   private corked = false;
   /** What the system had taken when that was looked at last, and when it had taken more than before. */
   private taken = 0;
-  private tookAt = Date.now();
+  private tookAt = performance.now();
   private waiting: Promise<void> | undefined;
   /** Whether ws compresses what it sends; and when it has sent the last of it. */
   private readonly isCompressed: boolean;
@@ -121,9 +121,9 @@ export class Lane {
     const taken = this.connection.bytesWritten - this.connection.writableLength;
     if (this.isEmpty || taken !== this.taken) {
       this.taken = taken;
-      this.tookAt = Date.now();
+      this.tookAt = performance.now();
     }
-    return Date.now() - this.tookAt;
+    return performance.now() - this.tookAt;
   }
 
   /** Lets everything out that was gathered. */

@@ -57,7 +57,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
   readonly origin: SocketOrigin;
   readonly log: SocketLog;
   /** ConnectionInit must be here by then; later, when the viewer's token runs out. */
-  dueAt = Date.now() + limits.connectionInitMs;
+  dueAt = performance.now() + limits.connectionInitMs;
   private readonly ids = new OperationIds(this);
   private readonly inbox: SocketInbox;
   private readonly place: number;
@@ -139,7 +139,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
   /** Takes the viewer's rights over, or on with a fresh token, and gives them up when it runs out. */
   authenticate(viewer: Viewer): void {
     this.viewer = viewer;
-    this.dueAt = viewer.tokenExpiresAt;
+    this.dueAt = viewer.tokenEndsAt;
   }
 
   /** ConnectionInit is here. */

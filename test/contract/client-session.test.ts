@@ -1,5 +1,5 @@
 import { inMemory, inStorage, Session, type Tokens } from 'parley/client';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
@@ -40,6 +40,16 @@ const stale = (tokens: Tokens): Tokens => ({
   accessToken: 'run out',
   accessTokenExpiresAt: new Date().toISOString(),
 });
+
+/** A browser's storage. */
+function storageOf(before: Record<string, string> = {}) {
+  const items = new Map(Object.entries(before));
+  return {
+    getItem: (key: string) => items.get(key) ?? null,
+    setItem: (key: string, value: string) => void items.set(key, value),
+    removeItem: (key: string) => void items.delete(key),
+  };
+}
 
 function signedIn(tokens: Tokens, store = inMemory()): Session {
   const session = new Session(url, store);
@@ -144,13 +154,72 @@ describe('a session', () => {
     expect(await viewer(session)).toBeUndefined();
   });
 
+  test('refreshes once where the clock here is ahead of all that the server gives', async () => {
+    const session = signedIn(stale(tokensOf(user)));
+    const hourAhead = Date.now() + 3_600_000;
+    vi.spyOn(Date, 'now').mockImplementation(() => hourAhead);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const asked = vi.spyOn(globalThis, 'fetch');
+    const first = await session.accessToken();
+    expect(await session.accessToken()).toBe(first);
+    expect(asked).toHaveBeenCalledTimes(1);
+    session.refuse(first!);
+    await session.accessToken();
+    expect(asked).toHaveBeenCalledTimes(2);
+  });
+
+  test('asks again for an answer that was lost, however long after', async () => {
+    const session = signedIn(stale(tokensOf(user)));
+    // It reaches the server, and the answer nobody.
+    const { refreshSession } = await user.run(REFRESH.replace('accessToken }', 'refreshToken }'), {
+      token: user.refreshToken,
+    });
+    expect(await viewer(session)).toBe(user.handle);
+    expect(refreshSession.refreshToken).not.toBe(user.refreshToken);
+  });
+
+  test('goes on in a tab that began with a copy, however far the other one is', async () => {
+    const expired = { ...tokensOf(user), accessTokenExpiresAt: new Date().toISOString() };
+    const one = signedIn(expired, inStorage(storageOf()));
+    const copy = storageOf({ parley: JSON.stringify(expired) });
+    const seen = new Set<string | undefined>();
+    for (let i = 0; i < 3; i++) {
+      const token = await one.accessToken();
+      seen.add(token);
+      one.refuse(token!);
+      // A token is as many seconds old as it says.
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+    }
+    expect(seen.size).toBe(3);
+    // It has slept until now, and was told nothing.
+    const other = new Session(url, inStorage(copy));
+    expect(await viewer(other)).toBe(user.handle);
+    expect(await viewer(one)).toBe(user.handle);
+    other.refuse((await other.accessToken())!);
+    expect(await viewer(other)).toBe(user.handle);
+    await expect.poll(() => one.accessToken()).toBe(await other.accessToken());
+  });
+
+  test('tells no tab of tokens that are kept in memory, nor of another sign-in', async () => {
+    const channel = new BroadcastChannel(`parley ${url}`);
+    onTestFinished(() => channel.close());
+    const heard = vi.fn();
+    channel.addEventListener('message', heard);
+    const session = signedIn(stale(tokensOf(user)));
+    await session.accessToken();
+    const { sid } = JSON.parse(atob(user.token!.split('.')[1]!)) as { sid: string };
+    channel.postMessage({ session: sid });
+    const other = await signUp(app.url);
+    const kept = storageOf({ parley: JSON.stringify(tokensOf(other)) });
+    new Session(url, inStorage(kept));
+    channel.postMessage({ session: sid, tokens: { ...tokensOf(user), accessTokenExpiresAt: '9999' } });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(heard).not.toHaveBeenCalled();
+    expect(JSON.parse(kept.getItem('parley')!)).toMatchObject({ refreshToken: other.refreshToken });
+  });
+
   test('is shared by tabs through the storage of the browser', async () => {
-    const items = new Map<string, string>();
-    const storage = {
-      getItem: (key: string) => items.get(key) ?? null,
-      setItem: (key: string, value: string) => void items.set(key, value),
-      removeItem: (key: string) => void items.delete(key),
-    };
+    const storage = storageOf();
     const one = signedIn(stale(tokensOf(user)), inStorage(storage));
     const other = new Session(url, inStorage(storage));
     const [first, second] = await Promise.all([one.accessToken(), other.accessToken()]);

@@ -210,20 +210,50 @@ describe.each(backends)('Accounts on %s', (backend) => {
 
     const sessionOf = (user: Client): string => (jwt.decode(user.token!) as { sid: string }).sid;
 
-    test('end as a family when a spent token comes again after 30 seconds', async () => {
+    /** Lets everything that was spent of the sign-in have been spent so much earlier. */
+    const spentAgo = (user: Client, seconds: number): Promise<unknown> =>
+      sql(
+        `update refresh_tokens set used_at = used_at - $1 * interval '1 second' where session_id = $2 and used_at is not null`,
+        [seconds, sessionOf(user)],
+      );
+
+    test('go on when a spent token comes again whose successor was never used, however long after', async () => {
+      const user = await signUp(app.url);
+      const successor = (await refresh(user.refreshToken)).refreshToken;
+      for (const seconds of [31, 3600, 86_400 * 60]) {
+        await spentAgo(user, seconds);
+        expect((await refresh(user.refreshToken)).refreshToken).toBe(successor);
+      }
+      const third = (await refresh(successor)).refreshToken;
+      await spentAgo(user, 31);
+      expect((await refresh(successor)).refreshToken).toBe(third);
+
+      // Not beyond the sign-in's own end.
+      await sql(`update sessions set expires_at = now() where id = $1`, [sessionOf(user)]);
+      expect(await nobody.refusal(REFRESH, { token: successor })).toBe('UNAUTHENTICATED');
+    });
+
+    test('go on for two who have copies of a token, in turn', async () => {
+      const user = await signUp(app.url);
+      let [one, other] = [user.refreshToken, user.refreshToken];
+      for (let turn = 0; turn < 3; turn++) {
+        one = (await refresh(one)).refreshToken;
+        await spentAgo(user, 60);
+        other = (await refresh(other)).refreshToken;
+        expect(other).toBe(one);
+      }
+    });
+
+    test('end as a family when a spent token comes again 30 seconds after, and its successor was used', async () => {
       const user = await signUp(app.url);
       const socket = await connect(user);
-      const successor = (await refresh(user.refreshToken)).refreshToken;
-      const spentAgo = (seconds: number): Promise<unknown> =>
-        sql(
-          `update refresh_tokens set used_at = used_at - $1 * interval '1 second' where session_id = $2 and used_at is not null`,
-          [seconds, sessionOf(user)],
-        );
-      await spentAgo(25);
-      expect((await refresh(user.refreshToken)).refreshToken).toBe(successor);
+      const second = (await refresh(user.refreshToken)).refreshToken;
+      const successor = (await refresh(second)).refreshToken;
+      await spentAgo(user, 25);
+      expect((await refresh(user.refreshToken)).refreshToken).toBe(second);
       expect(socket.closes).toEqual([]);
 
-      await spentAgo(6);
+      await spentAgo(user, 6);
       expect(await nobody.refusal(REFRESH, { token: user.refreshToken })).toBe('UNAUTHENTICATED');
       expect(await nobody.refusal(REFRESH, { token: successor })).toBe('UNAUTHENTICATED');
       expect(await closed(socket)).toBe(4403);

@@ -90,6 +90,22 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
     expect(await follow({ after: last })).toEqual([news]);
   });
 
+  test('is the newest refresh token that was spent, for as long as the sign-in, and others for a week', async () => {
+    const REFRESH =
+      'mutation ($token: String!) { refreshSession(input: { refreshToken: $token }) { refreshToken } }';
+    const refresh = async (token: string): Promise<string> =>
+      (await user.run(REFRESH, { token }))['refreshSession'].refreshToken;
+    const second = await refresh(user.refreshToken);
+    const third = await refresh(second);
+    await whileStopped(sql`update refresh_tokens set used_at = used_at - interval '8 days'`);
+    await eventually(10_000, 'the sweep', async () => {
+      const answer = await user.refusal(REFRESH, { token: user.refreshToken });
+      return answer === 'UNAUTHENTICATED';
+    });
+    // The first is merely unknown by now, or this one would have ended with it.
+    expect(await refresh(second)).toBe(third);
+  });
+
   test('is an idempotency key for 48 hours', async () => {
     const [young, old] = [
       await user.post(roomId, 'said once', { idempotencyKey: 'young' }),

@@ -26,7 +26,7 @@ describe.skipIf(!stores.includes('s3'))('A bucket that falls silent', () => {
   beforeEach(async () => {
     const place = makeBucketPlace();
     wire = await Wire.to(place.endpoint ?? '');
-    storage = new S3Storage({ ...place, endpoint: wire.url }, 100 * MIB, SILENCE_MS);
+    storage = new S3Storage({ ...place, endpoint: wire.url }, 100 * MIB, Date.now, SILENCE_MS);
     key = newStorageKey();
     await storage.write(key, chunks(), never);
   });
@@ -103,7 +103,7 @@ describe('A bucket that takes its time', () => {
     const endpoint = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
     const place = { ...makeBucketPlace(), endpoint };
     // Parts of 32 MiB: more than the system's buffers hold.
-    const storage = new S3Storage(place, 320_000 * MIB, SILENCE_MS);
+    const storage = new S3Storage(place, 320_000 * MIB, Date.now, SILENCE_MS);
     const body = Buffer.alloc(30 * MIB);
     async function* whole(): AsyncGenerator<Uint8Array> {
       yield* [body];

@@ -4,6 +4,7 @@ import { locationOf } from './services/service.js';
 
 export { type Migrate, type TestDatabase } from './services/databases.js';
 export { FOUND, startClamd, type ClamdServer } from './services/clamd.js';
+export { clockOff } from './services/faketime.js';
 export { startNginx, type Nginx } from './services/nginx.js';
 export { startPostgres, type PostgresServer } from './services/postgres.js';
 export { startRedis, type RedisServer } from './services/redis.js';

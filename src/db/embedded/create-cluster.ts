@@ -1,7 +1,8 @@
-import { mkdir, open, opendir, rename, rm } from 'node:fs/promises';
+import { open, opendir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { NodeFS } from '@electric-sql/pglite/nodefs';
+import { makeFolder } from '../../make-folder.js';
 
 /**
  * Makes a new, empty database at `dir`, which must not exist, or be an empty directory. It takes some seconds.
@@ -13,7 +14,7 @@ import { NodeFS } from '@electric-sql/pglite/nodefs';
 export async function createCluster(dir: string): Promise<void> {
   const draft = `${dir}.new`;
   await rm(draft, { recursive: true, force: true });
-  await mkdir(draft, { recursive: true, mode: 0o700 });
+  await makeFolder(draft, 0o700);
 
   const pglite = await PGlite.create({ fs: new NodeFS(draft) });
   await pglite.close();

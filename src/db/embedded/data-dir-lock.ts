@@ -1,5 +1,6 @@
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { StartError } from '../../errors.js';
+import { makeFolder } from '../../make-folder.js';
 import { acquireKernelGuard, kernelGuardName } from './kernel-guard.js';
 import { claimLockFile, readLockOwner } from './lock-file.js';
 
@@ -40,7 +41,7 @@ export class DataDirInUseError extends StartError {
  * @throws {DataDirInUseError} when another process has it: at once where the kernel knows, within ten seconds else.
  */
 export async function acquireDataDirLock(dataDir: string): Promise<DataDirLock> {
-  await mkdir(dataDir, { recursive: true });
+  await makeFolder(dataDir);
   const dir = await realpath(dataDir);
   const guardName = await kernelGuardName(dir);
 

@@ -88,12 +88,15 @@ export async function claimLockFile(
 /** Removes the drafts of processes that were killed before they could. */
 async function sweepDrafts(path: string): Promise<void> {
   const dir = dirname(path);
+  // The volume's clock: the lock file was written a moment ago.
+  const now = (await stat(path).catch(() => undefined))?.mtimeMs;
+  if (now === undefined) return;
   for (const name of await readdir(dir)) {
     if (!name.startsWith(`${basename(path)}.`)) continue;
     const draft = join(dir, name);
     const found = await stat(draft).catch(() => undefined);
     // A young one may belong to somebody who is waiting right now.
-    if (found !== undefined && Date.now() - found.mtimeMs > 6 * STALE_MS) await rm(draft, { force: true });
+    if (found !== undefined && now - found.mtimeMs > 6 * STALE_MS) await rm(draft, { force: true });
   }
 }
 

@@ -1,5 +1,6 @@
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../../make-folder.js';
 import type { Storage } from '../storage/storage.js';
 import { UnreadableError } from './program.js';
 
@@ -25,13 +26,21 @@ export class Workshop {
     private readonly storage: Storage,
   ) {}
 
-  /** Removes what processes left that were killed. */
+  /** Removes what processes left that were killed. The volume's own clock says how old that is: this process's may be wrong. */
   async clean(): Promise<void> {
-    for (const name of await readdir(this.root).catch(() => [])) {
-      const path = join(this.root, name);
-      const found = await stat(path).catch(() => undefined);
-      if (found !== undefined && Date.now() - found.mtimeMs > ABANDONED_MS)
-        await rm(path, { recursive: true, force: true });
+    const names = await readdir(this.root).catch(() => []);
+    if (names.length === 0) return;
+    const fresh = await mkdtemp(join(this.root, 'work-'));
+    try {
+      const now = (await stat(fresh)).mtimeMs;
+      for (const name of names) {
+        const path = join(this.root, name);
+        const found = await stat(path).catch(() => undefined);
+        if (found !== undefined && now - found.mtimeMs > ABANDONED_MS)
+          await rm(path, { recursive: true, force: true });
+      }
+    } finally {
+      await rm(fresh, { recursive: true, force: true });
     }
   }
 
@@ -46,7 +55,7 @@ export class Workshop {
     signal?: AbortSignal,
   ): Promise<T> {
     if (source.size > maxBytes) throw new UnreadableError(`it has more than ${String(maxBytes)} bytes`);
-    await mkdir(this.root, { recursive: true, mode: 0o700 });
+    await makeFolder(this.root, 0o700);
     const folder = await mkdtemp(join(this.root, 'work-'));
     try {
       const path = join(folder, 'source');

@@ -1,3 +1,4 @@
+import type { Now } from '../../db/clock.js';
 import { transaction, type Database } from '../../db/database.js';
 import { claimKey, recordOutcome } from '../../db/idempotency.js';
 import { newId } from '../../db/ids.js';
@@ -25,6 +26,8 @@ export interface UploadSessionsDeps {
   readonly db: Database;
   readonly uploads: FileUploads;
   readonly locks: UploadLocks;
+  /** The database's clock. */
+  readonly now: Now;
   readonly tokens: UploadTokens;
   readonly sweeper: LeaseSweeper;
   readonly limits: UploadLimits;
@@ -136,7 +139,7 @@ export class UploadSessions {
       throw badInput('numbers', `\`numbers\` can name at most ${String(MAX_SIGNED)} parts.`);
     if (wanted.some((number) => number < 1 || number > plan.count))
       throw badInput('numbers', `Part numbers of this upload must be from 1 to ${String(plan.count)}.`);
-    const expiresAt = new Date(Date.now() + SIGNED_SECONDS * 1000);
+    const expiresAt = new Date(this.deps.now() + SIGNED_SECONDS * 1000);
     return Promise.all(
       wanted.map(async (number) => {
         const part = { number, size: plan.sizeOf(number) };

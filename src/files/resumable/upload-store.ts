@@ -48,6 +48,8 @@ const EXTENSIONS = ['expiration', 'termination', 'checksum'];
  */
 export class UploadStore extends DataStore {
   override extensions = EXTENSIONS;
+  /** When the upload runs out that was asked for last, by the database's clock. */
+  expiresAt: Date | undefined;
   private writing: Promise<unknown> = Promise.resolve();
 
   /** `lock`: the one that the request has taken by then. `checksum`: what its bytes are held against. */
@@ -65,14 +67,14 @@ export class UploadStore extends DataStore {
 
   override async getUpload(id: string): Promise<Upload> {
     const row = await this.find(id);
+    this.expiresAt = row.expires_at;
     return new Upload({
       id,
       size: row.size,
       offset: row.received,
-      // The library adds the time that an upload lives. One that is complete does not expire.
-      ...(row.state === 'RECEIVING' && {
-        creation_date: new Date(row.expires_at.getTime() - UPLOAD_EXPIRY_MS).toISOString(),
-      }),
+      // The library judges by this process's clock, and the database's has been asked: so it is never late. One that is complete does
+      // not expire.
+      ...(row.state === 'RECEIVING' && { creation_date: new Date().toISOString() }),
     });
   }
 

@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { deriveKey } from '../../accounts/tokens.js';
+import type { Now } from '../../db/clock.js';
 
 const ALGORITHM = 'HS256';
 const AUDIENCE = 'parley upload';
@@ -16,12 +17,16 @@ export interface UploadToken {
 export class UploadTokens {
   private readonly key: KeyObject;
 
-  constructor(secret: string) {
+  /** `now`: the database's clock, by which all processes judge a token alike. */
+  constructor(
+    secret: string,
+    private readonly now: Now,
+  ) {
     this.key = createSecretKey(deriveKey(secret, 'upload token'));
   }
 
   sign(uploadId: string): UploadToken {
-    const now = Math.floor(Date.now() / 1000);
+    const now = Math.floor(this.now() / 1000);
     const exp = now + TOKEN_SECONDS;
     const token = jwt.sign({ iat: now, exp }, this.key, {
       algorithm: ALGORITHM,
@@ -34,7 +39,11 @@ export class UploadTokens {
   /** The upload that it names; undefined for a token that is not ours, was altered, or has run out. */
   verify(token: string): string | undefined {
     try {
-      const claims = jwt.verify(token, this.key, { algorithms: [ALGORITHM], audience: AUDIENCE });
+      const claims = jwt.verify(token, this.key, {
+        algorithms: [ALGORITHM],
+        audience: AUDIENCE,
+        clockTimestamp: Math.floor(this.now() / 1000),
+      });
       return typeof claims === 'string' ? undefined : claims.sub;
     } catch {
       return undefined;

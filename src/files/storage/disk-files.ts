@@ -1,6 +1,7 @@
-import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ParleyError } from '../../errors.js';
+import { makeFolder } from '../../make-folder.js';
 import { letGo } from '../chunks.js';
 import { assertStorageKey } from './storage.js';
 
@@ -18,7 +19,7 @@ export const partOf = (path: string): string => `${path}.part`;
 
 /** Makes the folder of a file, durably. */
 export async function makeFolderOf(root: string, path: string): Promise<void> {
-  if ((await mkdir(dirname(path), { recursive: true })) !== undefined) await syncFolder(root);
+  if (await makeFolder(dirname(path))) await syncFolder(root);
 }
 
 /** Makes the name of a file durable. */

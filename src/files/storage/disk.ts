@@ -1,6 +1,7 @@
-import { link, mkdir, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { link, open, opendir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { makeFolder } from '../../make-folder.js';
 import { fill } from './disk-fill.js';
 import {
   makeFolderOf,
@@ -23,7 +24,7 @@ const PROBE = '.probe';
 export class DiskStorage implements Storage {
   /** `root` is made if it is missing. */
   static async open(root: string): Promise<DiskStorage> {
-    await mkdir(root, { recursive: true });
+    await makeFolder(root);
     return new DiskStorage(root);
   }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Config } from '../../config/config.js';
+import type { Now } from '../../db/clock.js';
 import type { DirectStore } from './direct.js';
 import { DiskReceiver } from './disk-receiver.js';
 import { DiskStorage } from './disk.js';
@@ -23,11 +24,12 @@ export interface OpenedStorage {
   readonly close: () => void;
 }
 
-/** Opens the storage that the configuration names: a bucket, or the folder `files` of DATA_DIR. */
+/** Opens the storage that the configuration names: a bucket, or the folder `files` of DATA_DIR. `now`: what addresses are timed by. */
 export async function openStorage(
   config: Pick<Config, 'dataDir' | 's3' | 'uploads'>,
+  now?: Now,
 ): Promise<OpenedStorage> {
-  return config.s3 === undefined ? openDisk(config) : openS3(config, config.s3);
+  return config.s3 === undefined ? openDisk(config) : openS3(config, config.s3, now);
 }
 
 /** The folder `files` of DATA_DIR, whatever else is configured. */
@@ -48,10 +50,11 @@ export async function openDisk({ dataDir }: Pick<Config, 'dataDir'>): Promise<Op
 export async function openS3(
   { uploads }: Pick<Config, 'uploads'>,
   s3: NonNullable<Config['s3']>,
+  now?: Now,
 ): Promise<OpenedStorage> {
   // Only where it is wanted: it is large, and a start is to be quick.
   const { S3Storage } = await import('./s3.js');
-  const storage = new S3Storage(s3, uploads.maxBytes);
+  const storage = new S3Storage(s3, uploads.maxBytes, now);
   return {
     storage,
     receiver: storage.receiver(),

@@ -16,6 +16,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { S3Place } from '../../config/config.js';
+import type { Now } from '../../db/clock.js';
 import { ParleyError } from '../../errors.js';
 import { untilAborted } from '../chunks.js';
 import type { DirectStore } from './direct.js';
@@ -43,7 +44,7 @@ const MAX_SOCKETS = 1000;
 
 /**
  * Objects in a bucket: `<prefix><key>`. What is half written is an open multipart upload of the same key. Memory of an upload: three
- * parts at most. `maxBytes`: of the largest object, which says how large parts are.
+ * parts at most. `maxBytes`: of the largest object, which says how large parts are. `now`: what addresses are timed by.
  */
 export class S3Storage implements Storage {
   private readonly client: S3Client;
@@ -52,6 +53,7 @@ export class S3Storage implements Storage {
   constructor(
     private readonly place: S3Place,
     private readonly maxBytes: number,
+    private readonly now: Now = () => Date.now(),
     silenceMs = SILENCE_MS,
   ) {
     this.partBytes = Math.max(PART_BYTES, Math.ceil(maxBytes / MAX_PARTS));
@@ -59,6 +61,7 @@ export class S3Storage implements Storage {
       ...(place.endpoint !== undefined && { endpoint: place.endpoint }),
       ...(place.region !== undefined && { region: place.region }),
       forcePathStyle: place.pathStyle,
+      systemClockOffset: now() - Date.now(),
       // The signature covers a hash of what is sent; further checksums are unknown to many servers.
       requestChecksumCalculation: 'WHEN_REQUIRED',
       responseChecksumValidation: 'WHEN_REQUIRED',
@@ -179,7 +182,7 @@ export class S3Storage implements Storage {
       ResponseContentDisposition: said.contentDisposition,
       ResponseCacheControl: said.cacheControl,
     });
-    return getSignedUrl(this.client, command, { expiresIn: seconds });
+    return getSignedUrl(this.client, command, { expiresIn: seconds, signingDate: new Date(this.now()) });
   }
 
   /** Takes uploads over several requests into the bucket. */
@@ -204,7 +207,7 @@ export class S3Storage implements Storage {
 
   /** Lets clients send parts to the bucket themselves. */
   direct(): DirectStore {
-    const { client } = this;
+    const { client, now } = this;
     return {
       open: async (key) => {
         const command = new CreateMultipartUploadCommand(this.nameOf(key));
@@ -216,7 +219,11 @@ export class S3Storage implements Storage {
         const command = new UploadPartCommand({ ...this.nameOf(key), ...part });
         // Or the address would take more bytes than it is for.
         const signableHeaders = new Set(['host', 'content-length']);
-        return getSignedUrl(client, command, { expiresIn: seconds, signableHeaders });
+        return getSignedUrl(client, command, {
+          expiresIn: seconds,
+          signableHeaders,
+          signingDate: new Date(now()),
+        });
       },
     };
   }

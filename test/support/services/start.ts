@@ -5,6 +5,7 @@ import { createCluster } from '../../../src/db/embedded/create-cluster.js';
 import { findChromium } from '../chromium.js';
 import { findBinary, findOrInstall, postgresFolders } from './binaries.js';
 import { dropDatabases, withClient } from './databases.js';
+import { findFaketime } from './faketime.js';
 import { SBIN } from './nginx.js';
 import { findObjectStore, startObjectStore } from './object-store.js';
 import { startPostgres } from './postgres.js';
@@ -34,6 +35,8 @@ export interface Services {
   /** The binaries, of which the server finds the others beside. */
   readonly ffmpeg: Service;
   readonly poppler: Service;
+  /** The library, for `clockOff`. */
+  readonly faketime: Service;
 }
 
 export interface StartedServices extends AsyncDisposable {
@@ -71,6 +74,7 @@ export async function startServices(): Promise<StartedServices> {
       clamd: await findOrInstall('clamd', 'clamav-daemon', () => SBIN),
       ffmpeg: await findOrInstall('ffmpeg', 'ffmpeg'),
       poppler: await findOrInstall('pdftoppm', 'poppler-utils'),
+      faketime: await findFaketime(),
     };
     const reasons = missingReasons(services);
     if (reasons.length > 0 && (process.env['REQUIRE_TEST_SERVICES'] ?? '') !== '') {
@@ -94,6 +98,7 @@ export function missingReasons({
   clamd,
   ffmpeg,
   poppler,
+  faketime,
 }: Services): string[] {
   const suites = {
     'that need Postgres': postgres,
@@ -106,6 +111,7 @@ export function missingReasons({
     'that scan files': clamd,
     'of films': ffmpeg,
     'of PDFs': poppler,
+    'of clocks that are wrong': faketime,
   };
   return Object.entries(suites).flatMap(([which, service]) =>
     isMissing(service) ? [`Skipped the tests ${which}: ${service.missing}`] : [],

@@ -21,11 +21,12 @@ const RIGHT_BELOW = {
   schema: ['messages', 'typing'],
   // The slices.
   messages: ['files'],
-  files: ['rooms'],
+  files: ['rooms', 'network'],
   typing: ['rooms'],
   rooms: ['accounts', 'jobs'],
   accounts: ['graphql'],
   // The platform.
+  network: [],
   graphql: ['events', 'execution', 'rate-limits'],
   execution: [],
   events: ['db'],

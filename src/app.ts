@@ -221,7 +221,12 @@ async function start(
     logger,
     requestIdOf,
     clientOf: (req) => proxyAddr(req, trust),
-    limits: { ...config.sockets, limit: connectable.sockets },
+    limits: {
+      ...config.sockets,
+      limit: connectable.sockets,
+      // No larger a share where file descriptors allow fewer sockets.
+      signedOut: Math.floor((config.sockets.signedOut * connectable.sockets) / config.sockets.limit),
+    },
     contextParts,
   });
 

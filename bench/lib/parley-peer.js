@@ -39,6 +39,8 @@ export async function startParley(
     // Runs that come close after each other sign up from one address, and Redis remembers.
     SIGN_UP_LIMIT_PER_ADDRESS: '1000',
     // A few users at one address do what thousands would.
+    // All subscribers come from one address.
+    SOCKET_LIMIT_PER_ADDRESS: '1000000',
     OPERATION_LIMIT: 'off',
     POST_LIMIT: 'off',
     ROOM_LIMIT: 'off',

@@ -76,6 +76,10 @@ export interface Config {
   readonly sockets: {
     /** WebSockets that one process carries; one more is closed with 1013. */
     readonly limit: number;
+    /** Of these, how many may be signed out. */
+    readonly signedOut: number;
+    /** Of these, how many of one address may be signed out, or have not said yet whether they are. */
+    readonly perAddress: number;
     /** Compress messages for clients that ask for it (RFC 7692): less to carry, at several times the work. */
     readonly compression: boolean;
   };

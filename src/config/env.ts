@@ -104,7 +104,12 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     trustProxy: env.TRUST_PROXY,
     workers: env.WORKERS,
     drainDelayMs: env.DRAIN_DELAY,
-    sockets: { limit: env.SOCKET_LIMIT, compression: env.SOCKET_COMPRESSION },
+    sockets: {
+      limit: env.SOCKET_LIMIT,
+      signedOut: env.SOCKET_LIMIT_SIGNED_OUT ?? Math.ceil(env.SOCKET_LIMIT / 4),
+      perAddress: env.SOCKET_LIMIT_PER_ADDRESS,
+      compression: env.SOCKET_COMPRESSION,
+    },
     introspection: env.INTROSPECTION,
     graphiql: env.GRAPHIQL === 'on',
     persistedDocuments: {

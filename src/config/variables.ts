@@ -128,6 +128,8 @@ export const schema = z.object({
   WORKERS: wholeNumber(1, 256).default(1),
   DRAIN_DELAY: seconds.default(5000),
   SOCKET_LIMIT: wholeNumber(1, 1_000_000).default(20_000),
+  SOCKET_LIMIT_SIGNED_OUT: wholeNumber(0, 1_000_000).optional(),
+  SOCKET_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(2000),
   SOCKET_COMPRESSION: flag.default(false),
   INTROSPECTION: z.enum(['on', 'signed-in', 'off'], 'on, signed-in or off').default('on'),
   GRAPHIQL: z.enum(['on', 'off'], 'on or off').default('on'),

@@ -2,6 +2,7 @@ import { create as contentDisposition } from 'content-disposition';
 import fresh from 'fresh';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode } from '../errors.js';
+import { limitStall } from '../network/response-stall.js';
 import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
 import type { StoredFileRow } from './files.queries.js';
@@ -24,8 +25,8 @@ export interface DownloadDeps {
   readonly variants: Variants | undefined;
 }
 
-/** Milliseconds that a client may take nothing of what it asked for. */
-const IDLE_MS = 120_000;
+/** Milliseconds that a client may take nothing of what it asked for. Tests change it. */
+export const downloadTimes = { idleMs: 120_000 };
 
 /** Seconds for which the address works that a client is sent to. It begins at once, or comes back for another. */
 const ADDRESS_SECONDS = 300;
@@ -156,7 +157,7 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
     if (part !== undefined)
       res.setHeader('Content-Range', `bytes ${String(part.start)}-${String(part.end)}/${String(shown.size)}`);
     res.writeHead(part === undefined ? 200 : 206);
-    res.setTimeout(IDLE_MS, () => res.destroy());
+    limitStall(res, downloadTimes.idleMs);
     return res;
   });
   if (sent === undefined) {

@@ -44,6 +44,9 @@ export const limits = {
   rememberedDocuments: 8 * 1024 * 1024,
   /** Milliseconds for ConnectionInit to arrive. */
   connectionInitMs: 10_000,
+  /** Milliseconds for which a socket that is not signed in may do nothing, and for which it may stay at all. */
+  signedOutIdleMs: 60_000,
+  signedOutMs: 600_000,
 } as const;
 
 export const tooComplex = (what: string): ParleyError =>

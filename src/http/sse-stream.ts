@@ -9,11 +9,9 @@ import type { LiveConnection } from '../live/connections.js';
 import type { Following, LiveEvents } from '../live/live-events.js';
 import { callAt } from '../live/long-timer.js';
 import type { Answer, Batch, LiveSink } from '../live/sink.js';
+import { patience, ReaderWatch, type Watching } from '../network/reader-watch.js';
 import { counts } from '../observability/counts.js';
 import type { Viewer } from '../viewer.js';
-
-/** A comment is sent this often, so that proxies and clients see a quiet stream alive. */
-const PING_MS = 12_000;
 
 /**
  * The text of one event stream (graphql-sse's distinct connections mode): `next` for each answer, its `id` the event's cursor,
@@ -21,7 +19,7 @@ const PING_MS = 12_000;
  * Answers are taken only as fast as the client reads.
  * https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
  */
-export class SseStream extends Readable implements LiveConnection, LiveSink {
+export class SseStream extends Readable implements LiveConnection, LiveSink, Watching {
   readonly viewer: Viewer | undefined;
   private readonly pinging: NodeJS.Timeout;
   private readonly stopExpiry: (() => void) | undefined;
@@ -32,6 +30,8 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   private isOver = false;
   private fullSince = performance.now();
   private wake: (() => void) | undefined;
+  /** While it takes nothing. */
+  private reader: ReaderWatch | undefined;
 
   constructor(
     events: LiveEvents,
@@ -41,7 +41,8 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
     super({ highWaterMark: 16 * 1024 });
     this.viewer = context.viewer;
     this.stopExpiry = this.viewer && callAt(this.viewer.tokenEndsAt, () => this.expire());
-    this.pinging = setInterval(() => this.ping(), PING_MS);
+    // A comment, so that proxies and clients see a quiet stream alive.
+    this.pinging = setInterval(() => this.ping(), patience.pingMs);
     this.pinging.unref();
     // Some browsers show no open stream before its first bytes.
     this.push(':\n\n');
@@ -100,6 +101,7 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     counts.subscribers.sse -= 1;
     clearInterval(this.pinging);
+    this.reader?.stop();
     this.stopExpiry?.();
     this.following.stop();
     this.wake?.();
@@ -113,12 +115,20 @@ export class SseStream extends Readable implements LiveConnection, LiveSink {
   }
 
   private ping(): void {
-    // Whoever has not taken what is there gets nothing on top of it.
-    if (this.wanted) this.give(':\n\n');
-    else if (performance.now() - this.fullSince > limits.stalledMs) {
-      counts.cut.sse_slow += 1;
-      this.cut();
-    }
+    // A client that has not taken what is there gets nothing on top of it.
+    if (this.wanted) {
+      this.reader?.stop();
+      this.reader = undefined;
+      this.give(':\n\n');
+    } else this.reader ??= new ReaderWatch(this.res.socket ?? null, this, this.fullSince);
+  }
+
+  readerStalled(ms: number): void {
+    if (this.wanted || ms <= limits.stalledMs) return;
+    counts.cut.sse_slow += 1;
+    // What it has not read would be kept for it otherwise, long after it is closed.
+    this.res.socket?.resetAndDestroy();
+    this.cut();
   }
 
   private cut(): void {

@@ -72,6 +72,22 @@ describe('Heartbeats', () => {
     expect(patient.dues).toEqual([expect.closeTo(1, 1)]);
   });
 
+  test('judge none when the process stood still itself, whose answers are not read yet', () => {
+    const patients = Array.from({ length: 12 }, () => new Patient());
+    for (const patient of patients) heartbeats.add(patient);
+    vi.advanceTimersByTime(3000);
+    const before = patients.flatMap(({ beats }) => beats).length;
+    // Timers that fire late, as behind a long piece of work.
+    const now = performance.now();
+    const late = vi.spyOn(performance, 'now').mockReturnValue(now + 20_000);
+    vi.advanceTimersByTime(1000);
+    expect(patients.flatMap(({ beats }) => beats)).toHaveLength(before);
+    late.mockReturnValue(now + 21_000);
+    vi.advanceTimersByTime(1000);
+    expect(patients.flatMap(({ beats }) => beats)).toHaveLength(before + 1);
+    late.mockRestore();
+  });
+
   test('leave one alone that is gone, and run no timer for nobody', () => {
     const patient = new Patient();
     patient.dueAt = performance.now() + 2500;

@@ -1,7 +1,9 @@
-/** Milliseconds between two turns. */
-const TURN_MS = 1000;
+import { patience } from '../network/reader-watch.js';
+
 /** Turns from one beat of a socket to the next. */
 const TURNS = 12;
+/** A turn that is so many turns late tells nothing about the sockets. */
+const STOOD_STILL = 3;
 
 /** What is looked after. */
 export interface Beating {
@@ -9,7 +11,7 @@ export interface Beating {
   readonly dueAt: number;
   /** `dueAt` has come. */
   due(): void;
-  /** Called each 12 seconds. */
+  /** Called each 12 seconds (`patience.pingMs`). */
   beat(): void;
 }
 
@@ -21,6 +23,8 @@ export class Heartbeats {
   /** Those whose beat falls on one turn. */
   private readonly turns = Array.from({ length: TURNS }, () => new Set<Beating>());
   private turn = 0;
+  private turnedAt = 0;
+  private readonly turnMs = patience.pingMs / TURNS;
   private timer: NodeJS.Timeout | undefined;
   private size = 0;
 
@@ -30,7 +34,8 @@ export class Heartbeats {
     this.turns[place]?.add(beating);
     this.size += 1;
     if (this.timer === undefined) {
-      this.timer = setInterval(() => this.next(), TURN_MS);
+      this.turnedAt = performance.now();
+      this.timer = setInterval(() => this.next(), this.turnMs);
       this.timer.unref();
     }
     return place;
@@ -45,8 +50,13 @@ export class Heartbeats {
   }
 
   private next(): void {
+    const now = performance.now();
+    const late = now - this.turnedAt;
+    this.turnedAt = now;
+    // This process stood still itself. What arrived meanwhile is read before the next turn.
+    if (late > STOOD_STILL * this.turnMs) return;
     this.turn = (this.turn + 1) % TURNS;
-    const soon = performance.now() + TURN_MS;
+    const soon = performance.now() + this.turnMs;
     for (const [place, members] of this.turns.entries()) {
       for (const one of members) {
         if (one.dueAt <= soon) this.look(one);

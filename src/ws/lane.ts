@@ -19,9 +19,6 @@ const written = new Set<Lane>();
  */
 export class Lane {
   private corked = false;
-  /** What the system had taken when that was looked at last, and when it had taken more than before. */
-  private taken = 0;
-  private tookAt = performance.now();
   private waiting: Promise<void> | undefined;
   /** Whether ws compresses what it sends; and when it has sent the last of it. */
   private readonly isCompressed: boolean;
@@ -111,19 +108,6 @@ export class Lane {
         done?.(error);
       });
     });
-  }
-
-  /**
-   * Milliseconds for which something has waited and nothing was taken whole, as far as calls of this tell. A large message may be
-   * taken bit by bit meanwhile.
-   */
-  stalledFor(): number {
-    const taken = this.connection.bytesWritten - this.connection.writableLength;
-    if (this.isEmpty || taken !== this.taken) {
-      this.taken = taken;
-      this.tookAt = performance.now();
-    }
-    return performance.now() - this.tookAt;
   }
 
   /** Lets everything out that was gathered. */

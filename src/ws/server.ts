@@ -34,7 +34,7 @@ import { liveEventsOf } from '../live/live-events.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Authentication } from '../viewer.js';
-import { CLOSE } from './close-codes.js';
+import { Guests } from './guests.js';
 import { Heartbeats } from './heartbeats.js';
 import { SocketLog } from './socket-log.js';
 import { SocketOperation } from './operation.js';
@@ -67,8 +67,12 @@ export class SocketServer {
   private readonly core: Server<LiveSocket>;
   private readonly heartbeats = new Heartbeats();
   private readonly turns = new SocketTurns();
+  private readonly guests: Guests;
+  /** Sockets that were let in and are not gone. */
+  private carried = 0;
 
   constructor(private readonly deps: SocketServerDeps) {
+    this.guests = new Guests(deps.limits);
     this.server = new WebSocketServer({
       noServer: true,
       maxPayload: limits.frameBytes,
@@ -93,14 +97,6 @@ export class SocketServer {
     // The server speaks no TLS, so what it hands over is a socket.
     if (!(connection instanceof Socket)) throw new Error('a WebSocket needs a connection of its own');
     this.server.handleUpgrade(request, connection, head, (ws) => {
-      if (this.server.clients.size > this.deps.limits.limit) {
-        counts.socketsRefused += 1;
-        // Whatever else it does meanwhile ends with it.
-        ws.on('error', () => undefined);
-        ws.close(CLOSE.TRY_LATER.code, CLOSE.TRY_LATER.reason);
-        return;
-      }
-      counts.socketsOpened += 1;
       const { logger, connections, requestIdOf } = this.deps;
       const socket = new LiveSocket({
         ws,
@@ -111,12 +107,23 @@ export class SocketServer {
         log: new SocketLog(logger, requestIdOf(request), connection),
         logger,
       });
+      if (!this.guests.enter(socket, this.carried + 1)) {
+        counts.socketsRefused += 1;
+        socket.turnAway();
+        return;
+      }
+      counts.socketsOpened += 1;
+      this.carried += 1;
       connections.add(socket);
       socket.open(this.core, this.onGone);
     });
   }
 
-  private readonly onGone = (socket: LiveSocket): void => this.deps.connections.delete(socket);
+  private readonly onGone = (socket: LiveSocket): void => {
+    this.carried -= 1;
+    this.guests.leave(socket);
+    this.deps.connections.delete(socket);
+  };
 
   private originOf(request: IncomingMessage): SocketOrigin {
     const { searchParams } = new URL(request.url ?? '/', 'http://localhost');
@@ -145,9 +152,16 @@ export class SocketServer {
         // The rest of it is asked for with each operation. The token need not lie about for as long as the socket is open.
         Object.assign(ctx, { connectionParams: { traceparent: traceparentOf(connectionParams) } });
         const authentication = await this.authenticate(connectionParams, socket.origin);
-        if (authentication.kind === 'none') return true;
+        if (authentication.kind === 'none') {
+          if (!this.guests.stay(socket)) {
+            counts.socketsRefused += 1;
+            socket.giveWay();
+          }
+          return true;
+        }
         if (authentication.kind === 'refused') return false;
         const { viewer } = authentication;
+        this.guests.leave(socket);
         // Before the look whether the sign-in goes on: its end is heard of from here on.
         socket.authenticate(viewer);
         return this.deps.connections.isLive(viewer);

@@ -7,24 +7,20 @@ import { ParleyError } from '../errors.js';
 import { limits } from '../graphql/limits.js';
 import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
-import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
 import { CLOSE, type Close } from './close-codes.js';
+import type { Guest } from './guests.js';
 import type { Beating, Heartbeats } from './heartbeats.js';
 import { Lane } from './lane.js';
 import { OperationIds, type OperationCore, type OperationMessage } from './operation-ids.js';
 import { SocketOperation } from './operation.js';
+import { Pulse } from './pulse.js';
 import { SocketInbox, type InboxOwner } from './socket-inbox.js';
 import type { SocketLog } from './socket-log.js';
 import type { SocketTurns } from './socket-turns.js';
 
-/** One that takes a large message bit by bit has this long for it. */
-const SLOW_MS = 300_000;
-/** A connection that has not moved for this long stands still. Shorter than the time between pings, which look. */
-const STILL_MS = 8000;
-
-/** Time to answer a close when the server stops. */
+/** Milliseconds to answer a close when the server stops, or the place is needed. */
 const FAREWELL_MS = 2000;
 
 /** Messages that only a server sends: graphql-ws's core takes them for a defect of its own. */
@@ -52,37 +48,39 @@ export interface SocketParts {
  * One client's socket: carries messages between ws and graphql-ws's core, in order, and closes itself when it must. There may be tens of
  * thousands in a process, so what each keeps is counted: no timer of its own, no closure where a method does.
  */
-export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore, InboxOwner, Beating {
+export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore, InboxOwner, Beating, Guest {
   viewer: Viewer | undefined;
   readonly origin: SocketOrigin;
   readonly log: SocketLog;
-  /** ConnectionInit must be here by then; later, when the viewer's token runs out. */
+  /** ConnectionInit must be here by then; later, when the viewer's token runs out, or a signed-out one has to go. */
   dueAt = performance.now() + limits.connectionInitMs;
+  private begunAt = Infinity;
   private readonly ids = new OperationIds(this);
   private readonly inbox: SocketInbox;
   private readonly place: number;
-  private answered = true;
-  /** Undefined until something had to wait for once. */
-  private isStill: boolean | undefined;
   private readonly lane: Lane;
+  private readonly pulse: Pulse;
   private whenClosed: (() => void) | undefined;
   private closed: Promise<void> | undefined;
   private receive: (text: string) => Promise<void> = () => Promise.resolve();
   private readonly ws: WebSocket;
-  private readonly connection: Socket;
   private readonly heartbeats: Heartbeats;
   private readonly logger: Logger;
 
   constructor({ ws, connection, heartbeats, turns, origin, log, logger }: SocketParts) {
     this.ws = ws;
-    this.connection = connection;
     this.heartbeats = heartbeats;
     this.origin = origin;
     this.log = log;
     this.logger = logger;
     this.lane = new Lane(ws, connection);
+    this.pulse = new Pulse(ws, connection, this.lane);
     this.inbox = new SocketInbox(this, turns);
     this.place = heartbeats.add(this);
+  }
+
+  get address(): string {
+    return this.origin.address;
   }
 
   /** Opens the protocol on the socket. Calls `onClose` when it is gone. */
@@ -90,7 +88,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     const closed = core.opened(this, this);
     const { ws, logger } = this;
     ws.on('pong', () => {
-      this.answered = true;
+      this.pulse.answered = true;
     });
     ws.on('error', (err) => {
       // A frame too large, broken UTF-8, a connection cut: ws closes with the right code by itself.
@@ -102,6 +100,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     });
     ws.on('close', (code, reason) => {
       this.heartbeats.delete(this, this.place);
+      this.pulse.stop();
       this.dueAt = Infinity;
       this.whenClosed?.();
       this.log.closed(this, code);
@@ -142,13 +141,36 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     this.dueAt = viewer.tokenEndsAt;
   }
 
-  /** ConnectionInit is here. */
+  /** ConnectionInit is here. As long as it brings no viewer, it may not stay for good. */
   began(): void {
-    this.dueAt = Infinity;
+    this.begunAt = performance.now();
+    this.used();
+  }
+
+  /** While it is signed out. */
+  private used(): void {
+    this.dueAt = Math.min(performance.now() + limits.signedOutIdleMs, this.begunAt + limits.signedOutMs);
   }
 
   due(): void {
-    this.end(this.viewer === undefined ? CLOSE.NO_INIT : CLOSE.FORBIDDEN);
+    if (this.viewer !== undefined) this.end(CLOSE.FORBIDDEN);
+    else if (this.begunAt === Infinity) this.end(CLOSE.NO_INIT);
+    else if (this.underWay > 0 && performance.now() < this.begunAt + limits.signedOutMs) this.used();
+    else this.giveWay();
+  }
+
+  /** Others need its place. */
+  giveWay(): void {
+    this.end(CLOSE.TRY_LATER);
+    this.goSoon();
+  }
+
+  /** Instead of `open`: it is not let in. */
+  turnAway(): void {
+    this.heartbeats.delete(this, this.place);
+    // Whatever else it does meanwhile ends with it.
+    this.ws.on('error', () => undefined);
+    this.giveWay();
   }
 
   expire(): void {
@@ -157,7 +179,11 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
 
   restart(): void {
     this.end(CLOSE.RESTART);
-    // One that reads nothing does not answer the close either, and must not hold up the stop.
+    this.goSoon();
+  }
+
+  /** One that reads nothing does not answer a close either, and must not hold up the stop, or keep its place. */
+  private goSoon(): void {
     setTimeout(() => this.ws.terminate(), FAREWELL_MS).unref();
   }
 
@@ -186,6 +212,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
 
   /** Hands on a message whose turn it is. */
   begin(message: OperationMessage): void {
+    if (this.viewer === undefined && this.begunAt !== Infinity) this.used();
     if (!this.ids.take(message)) this.end(CLOSE.TRY_LATER);
   }
 
@@ -200,7 +227,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
 
   resume(): void {
     // What the client answered before was not read.
-    this.answered = true;
+    this.pulse.answered = true;
     this.ws.resume();
   }
 
@@ -254,39 +281,8 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     });
   }
 
-  /** Lets one go that takes nothing, or does not answer, and pings all others. One ping that is not answered before the next ends it. */
   beat(): void {
-    const isStill = this.isStill === true;
-    this.watchForStandstill();
-    const stalled = this.lane.stalledFor();
-    if (stalled > (isStill ? limits.stalledMs : SLOW_MS)) {
-      counts.cut.ws_slow += 1;
-      // The close waits behind what is not read, so the connection is cut as well.
-      this.end(CLOSE.TRY_LATER);
-      this.ws.terminate();
-    } else if (!this.answered && this.lane.isEmpty && !this.ws.isPaused) {
-      counts.cut.ws_silent += 1;
-      this.ws.terminate();
-    } else {
-      // Behind what is waiting it may arrive late.
-      this.answered = !this.lane.isEmpty;
-      this.ws.ping();
-    }
-  }
-
-  /** While something waits: nothing else tells that the system has taken a part of a message. */
-  private watchForStandstill(): void {
-    if (this.lane.isEmpty) {
-      if (this.isStill !== undefined) this.connection.setTimeout(0);
-      return;
-    }
-    if (this.isStill === undefined) {
-      this.connection.on('timeout', () => {
-        this.isStill = true;
-      });
-    }
-    this.isStill = false;
-    this.connection.setTimeout(STILL_MS);
+    this.pulse.beat();
   }
 }
 

@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import { limits } from '../../graphql/limits.js';
+import { unacknowledgedOf } from '../../network/unacknowledged.js';
 import { counts } from '../../observability/counts.js';
 import type { Exchange } from '../request-log.js';
-import { unreadBytes, type UnreadBytes } from './unread.js';
 
 const TIMES = {
   /** Milliseconds between looks. */
@@ -53,15 +53,16 @@ export class StalledAnswers implements Disposable {
       return;
     }
     this.isLooking = true;
-    const unread = await unreadBytes();
+    const unread = await unacknowledgedOf(waiting.map(({ req }) => req.socket));
     this.isLooking = false;
     const before = this.stalled;
     this.stalled = new Map();
     for (const exchange of waiting) {
       const { socket } = exchange.req;
       if (!isWaiting(exchange)) continue;
-      const now = lookAt(socket, before.get(socket), unread);
-      if (this.isOver(exchange, now, unread !== undefined)) reset(socket);
+      const left = unread.get(socket);
+      const now = lookAt(socket, before.get(socket), left);
+      if (this.isOver(exchange, now, left !== undefined)) reset(socket);
       else this.stalled.set(socket, now);
     }
   }
@@ -87,7 +88,7 @@ const begun = (socket: Socket): Stalled => {
   return { since: now, seen: progressOf(socket, undefined), movedAt: now };
 };
 
-function lookAt(socket: Socket, before: Stalled | undefined, unread: UnreadBytes | undefined): Stalled {
+function lookAt(socket: Socket, before: Stalled | undefined, unread: number | undefined): Stalled {
   const now = performance.now();
   const seen = progressOf(socket, unread);
   if (before === undefined) return { since: now, seen, movedAt: now };
@@ -100,12 +101,8 @@ interface Handle {
 }
 
 /** Changes with whatever the system takes, or the client. */
-const progressOf = (socket: Socket, unread: UnreadBytes | undefined): string =>
-  [
-    socket.bytesWritten - socket.writableLength,
-    (socket as Handle)._handle?.writeQueueSize,
-    unread?.(socket),
-  ].join();
+const progressOf = (socket: Socket, unread: number | undefined): string =>
+  [socket.bytesWritten - socket.writableLength, (socket as Handle)._handle?.writeQueueSize, unread].join();
 
 /** A connection that only ends keeps what was not read in the system's memory. */
 function reset(socket: Socket): void {

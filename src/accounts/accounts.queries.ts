@@ -38,14 +38,16 @@ export async function accountByEmail(
   return db
     .selectFrom('users')
     .selectAll()
-    .select(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('known_addresses')
-          .select('user_id')
-          .whereRef('user_id', '=', 'users.id')
-          .where('address', '=', address)
-          .where('seen_at', '>', knownSince),
-      )
+    .select((query) =>
+      query
+        .exists(
+          query
+            .selectFrom('known_addresses')
+            .select('user_id')
+            .whereRef('user_id', '=', 'users.id')
+            .where('address', '=', address)
+            .where('seen_at', '>', knownSince),
+        )
         .$castTo<boolean>()
         .as('isKnown'),
     )
@@ -65,8 +67,9 @@ export async function rememberAddress(trx: Trx, userId: string, address: string)
   await trx
     .deleteFrom('known_addresses')
     .where('user_id', '=', userId)
-    .where('address', 'in', ({ selectFrom }) =>
-      selectFrom('known_addresses')
+    .where('address', 'in', (query) =>
+      query
+        .selectFrom('known_addresses')
         .select('address')
         .where('user_id', '=', userId)
         .orderBy('seen_at', 'desc')

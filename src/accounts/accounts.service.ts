@@ -62,10 +62,15 @@ export class AccountsService {
   ): Promise<NewSession> {
     const weakness = await whyWeak(input.password, input);
     if (weakness !== undefined) throw badInput('input.password', weakness);
+    const { passwords } = this.deps;
     const from = addressKey(address);
     const attempt = await this.limits.signUp(from);
     try {
-      const passwordHash = await this.deps.passwords.hash(input.password, from);
+      const passwordHash = await passwords.inTurn(
+        from,
+        () => Promise.resolve(input.password),
+        (password) => passwords.hash(password),
+      );
       // It counts, whatever becomes of it: it has cost a hash, and tells which e-mails and handles are taken.
       await attempt.count();
       return await this.startSession(await this.createUser(input, passwordHash), from);
@@ -76,19 +81,27 @@ export class AccountsService {
 
   /** Throws UNAUTHENTICATED alike for an unknown e-mail and a wrong password, RATE_LIMITED for too many attempts. */
   async signIn(input: { email: string; password: string }, address: string): Promise<NewSession> {
+    const { db, passwords } = this.deps;
     const email = input.email.toLowerCase();
     const from = addressKey(address);
     const attempt = await this.limits.signIn(from);
     try {
-      const account = await queries.accountByEmail(this.deps.db, email, this.hashOf(from));
-      await attempt.at(email, account?.isKnown === true);
-      const fits = await this.deps.passwords.verify(account?.password_hash, input.password, from);
-      if (account === undefined || !fits) {
+      const userId = await passwords.inTurn(
+        from,
+        async () => {
+          const account = await queries.accountByEmail(db, email, this.hashOf(from));
+          await attempt.at(email, account?.isKnown === true);
+          return account;
+        },
+        async (account) =>
+          (await passwords.verify(account?.password_hash, input.password)) ? account?.id : undefined,
+      );
+      if (userId === undefined) {
         await attempt.failed();
         throw unauthenticated('No account has this e-mail and password.');
       }
       await attempt.succeeded();
-      return await this.startSession(account.id, from);
+      return await this.startSession(userId, from);
     } finally {
       attempt.end();
     }

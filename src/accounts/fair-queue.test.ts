@@ -5,15 +5,20 @@ import { FairQueue } from './fair-queue.js';
 function queueOf(total: number, perKey: number) {
   const queue = new FairQueue({ total, perKey }, (waiting) => new Error(`${String(waiting)} wait`));
   const log: string[] = [];
+  const prepared: string[] = [];
   const running: (() => void)[] = [];
   const outcomes: Record<string, string> = {};
   const add = (name: string): void => {
     const [key = ''] = name;
     queue
-      .run(key, () => {
-        log.push(name);
-        return new Promise<void>((resolve) => running.push(resolve));
-      })
+      .run(
+        key,
+        () => Promise.resolve(prepared.push(name)),
+        () => {
+          log.push(name);
+          return new Promise<void>((resolve) => running.push(resolve));
+        },
+      )
       .then(
         () => (outcomes[name] = 'done'),
         (error: unknown) => (outcomes[name] = (error as Error).message),
@@ -28,7 +33,7 @@ function queueOf(total: number, perKey: number) {
       await settled();
     }
   };
-  return { add, drain, settled, log, outcomes };
+  return { add, drain, log, prepared, outcomes };
 }
 
 describe('A fair queue', () => {
@@ -40,11 +45,12 @@ describe('A fair queue', () => {
   });
 
   test('refuses what is too much of one key, and takes what others ask', async () => {
-    const { add, drain, log, outcomes } = queueOf(20, 2);
+    const { add, drain, log, prepared, outcomes } = queueOf(20, 2);
     for (const name of ['a1', 'a2', 'a3', 'a4', 'b1']) add(name);
     await drain();
     expect(log).toEqual(['a1', 'a2', 'b1', 'a3']);
     expect(outcomes).toMatchObject({ a4: '2 wait', b1: 'done' });
+    expect(prepared).toEqual(['a1', 'a2', 'a3', 'b1']);
   });
 
   test('lets the newest of the longest queue give way when it is full', async () => {
@@ -61,12 +67,18 @@ describe('A fair queue', () => {
 
   test('goes on after a work that failed, and when it was empty', async () => {
     const queue = new FairQueue({ total: 2, perKey: 2 }, () => new Error('full'));
-    await expect(queue.run('a', () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
-    expect(await queue.run('a', () => Promise.resolve(1))).toBe(1);
+    const run = <T>(work: () => Promise<T>): Promise<T> => queue.run('a', () => Promise.resolve(), work);
+    await expect(run(() => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+    expect(await run(() => Promise.resolve(1))).toBe(1);
     const both = await Promise.allSettled([
-      queue.run('a', () => Promise.reject(new Error('broken'))),
-      queue.run('a', () => Promise.resolve(2)),
+      run(() => Promise.reject(new Error('broken'))),
+      queue.run(
+        'a',
+        () => Promise.reject(new Error('unprepared')),
+        () => Promise.resolve(2),
+      ),
+      run(() => Promise.resolve(3)),
     ]);
-    expect(both.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(both.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'fulfilled']);
   });
 });

@@ -26,21 +26,38 @@ export class FairQueue {
     private readonly refusal: (waiting: number) => Error,
   ) {}
 
-  /** Does `work` in its turn. Throws the refusal, and what `work` throws. */
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    if (this.isBusy) await this.turn(key);
-    else this.isBusy = true;
+  /**
+   * Does `work` in its turn, with what `prepare` answers, which begins once it has a place: what is refused at once prepares nothing.
+   * Throws the refusal, and what both throw.
+   */
+  async run<P, T>(key: string, prepare: () => Promise<P>, work: (prepared: P) => Promise<T>): Promise<T> {
+    const turn = this.enter(key);
+    const preparing = prepare();
+    // It may fail before anyone waits for it.
+    preparing.catch(() => undefined);
     try {
-      return await work();
+      await turn;
+    } catch (error) {
+      // Nothing of it goes on once this has ended.
+      await Promise.allSettled([preparing]);
+      throw error;
+    }
+    try {
+      return await work(await preparing);
     } finally {
       this.next();
     }
   }
 
-  private turn(key: string): Promise<void> {
+  /** Answers when it is its turn; undefined for at once. Throws the refusal. */
+  private enter(key: string): Promise<void> | undefined {
+    if (!this.isBusy) {
+      this.isBusy = true;
+      return undefined;
+    }
     const mine = this.queues.get(key)?.length ?? 0;
     if (mine >= this.bounds.perKey || (this.size >= this.bounds.total && !this.makePlace(mine))) {
-      return Promise.reject(this.refusal(this.size));
+      throw this.refusal(this.size);
     }
     return new Promise((resolve, reject) => {
       const waiting = {

@@ -196,7 +196,7 @@ describe('Signing in with the right password', () => {
     expect(error?.extensions).toEqual({ code: 'RATE_LIMITED', retryAfter: expect.any(Number) });
     expect(error?.extensions['retryAfter']).toBeLessThanOrEqual(60);
     expect(await codeOf(signIn(app.url, emailOf(user), PASSWORD))).toBe('data');
-  });
+  }, 60_000);
 });
 
 describe('Limits by address', () => {

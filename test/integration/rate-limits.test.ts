@@ -45,8 +45,13 @@ describe.each(backends)('What one may do in a minute on %s', (backend) => {
         },
         body: JSON.stringify({ query, variables }),
       });
-      const answer = (await response.json()) as GraphQLAnswer;
-      return { ...answer, errors: answer.errors ?? [], status: response.status, headers: response.headers };
+      const { data, errors = [] } = (await response.json()) as Partial<GraphQLAnswer>;
+      return {
+        data: data as GraphQLAnswer['data'],
+        errors,
+        status: response.status,
+        headers: response.headers,
+      };
     };
     const { data } = await ask('mutation ($input: SignUpInput!) { signUp(input: $input) { accessToken } }', {
       input: { email: `${handle}@example.com`, password: 'correct horse battery', handle, name: handle },

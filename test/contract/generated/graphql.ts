@@ -115,7 +115,7 @@ export type SignUpInput = {
   handle: string;
   /** The name that people read, 1 to 100 characters. */
   name: string;
-  /** 8 to 256 characters. */
+  /** 8 to 256 characters, and none of the passwords that are guessed first. */
   password: string;
 };
 

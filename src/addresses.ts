@@ -17,7 +17,7 @@ export function bareAddress(text: string): string | undefined {
   const unwrapped = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(trimmed)?.[1] ?? trimmed;
   // As it stands first: the end of an IPv6 address may look like a port.
   for (const candidate of [unwrapped, unwrapped.replace(/:\d{1,5}$/, '')]) {
-    const address = candidate.replace(/%.*$/, '').replace(/\b0+(?=[\da-f])/gi, '');
+    const address = (candidate.split('%', 1)[0] ?? '').replace(/\b0+(?=[\da-f])/gi, '');
     if (isIPv4(address) || isIPv6(address)) return address;
   }
   return undefined;

@@ -162,7 +162,7 @@ export async function isUnused(trx: Trx, hash: string): Promise<boolean> {
     .select('used_at')
     .where('hash', '=', hash)
     .executeTakeFirst();
-  return row !== undefined && row.used_at === null;
+  return row?.used_at === null;
 }
 
 /** Ends a session: no refresh token of it is good any more. */

@@ -47,7 +47,7 @@ describe.each(backends)('What one may do in a minute on %s', (backend) => {
       });
       const { data, errors = [] } = (await response.json()) as Partial<GraphQLAnswer>;
       return {
-        data: data as GraphQLAnswer['data'],
+        data: data!,
         errors,
         status: response.status,
         headers: response.headers,

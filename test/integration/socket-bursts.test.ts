@@ -165,7 +165,7 @@ describe('Much at once on one socket', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ query: `{ ${'viewer { user { id } } '.repeat(400)} }` }),
     });
-    const { errors } = (await answer.json()) as any;
+    const { errors } = (await answer.json()) as { errors: any[] };
     expect(errors[0].extensions.code).toBe('QUERY_TOO_COMPLEX');
   });
 });

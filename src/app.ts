@@ -274,6 +274,8 @@ async function start(
     server.once('error', reject);
     server.listen(config.port, config.host, resolve);
   });
+  // A connection that could not be accepted; without a listener that would end the process.
+  server.on('error', (err) => logger.debug({ err }, 'a connection was not accepted'));
   const { address, port, family } = server.address() as AddressInfo;
   url = `http://${family === 'IPv6' ? `[${address}]` : address}:${String(port)}`;
 

@@ -54,6 +54,7 @@ export async function serveMetrics({
     });
     server.listen(port, host, resolve);
   });
+  server.on('error', (err) => logger.debug({ err }, 'a connection for the metrics was not accepted'));
   const { address, port: actual, family } = server.address() as AddressInfo;
   const url = `http://${family === 'IPv6' ? `[${address}]` : address}:${actual}/metrics`;
   logger.info({ url }, 'metrics are served');

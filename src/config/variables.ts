@@ -44,8 +44,8 @@ export const schema = z.object({
     'an address such as postgres://user:password@host:5432/name',
   ).optional(),
   DATABASE_POOL_SIZE: wholeNumber(2, 1000).default(10),
-  DATABASE_STATEMENT_TIMEOUT: seconds.default(10_000),
   DATABASE_TIMEOUT: seconds.refine((ms) => ms > 0, 'a number of seconds from 1s to 999s').default(10_000),
+  DATABASE_STATEMENT_TIMEOUT: seconds.default(10_000),
   REDIS_URL: url(REDIS, 'an address such as redis://host:6379').optional(),
   REDIS_CLUSTER_NODES: list
     .transform((nodes) => nodes.map((node) => (node.includes('://') ? node : `redis://${node}`)))

@@ -346,7 +346,9 @@ describe('Links and ranges that make no sense', () => {
     ['bits=0-1', 200],
     ['0-1', 200],
     [`bytes=${Array.from({ length: 900 }, (_, i) => `${i * 2}-${i * 2}`).join(',')}`, 200],
-    [`bytes=${'0-,'.repeat(2000)}0-`, 206],
+    [`bytes=${'0-,'.repeat(200)}0-`, 206],
+    // Beyond what is read of it.
+    [`bytes=${'0-,'.repeat(2000)}0-`, 200],
   ])('are answered with no more than the file: Range %.40s', async (range, status) => {
     const got = await get(url, { range });
     expect(got.status).toBe(status);

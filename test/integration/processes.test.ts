@@ -129,18 +129,20 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
     test('let go at the other whose refresh token is spent twice at the one', async () => {
       const user = await signUp(first.url);
       const socket = await connect(at(second.url, user));
-      const refresh = (): Promise<GraphQLAnswer> =>
+      const refresh = (token: string | undefined): Promise<GraphQLAnswer> =>
         new Client(first.url).ask(
-          `mutation ($token: String!) { refreshSession(input: { refreshToken: $token }) { userId: user { id } } }`,
-          { token: user.refreshToken },
+          `mutation ($token: String!) { refreshSession(input: { refreshToken: $token }) { refreshToken } }`,
+          { token },
         );
-      expect((await refresh()).errors).toEqual([]);
-      // Beyond the grace in which an answer may be lost, it was stolen.
+      const { data, errors } = await refresh(user.refreshToken);
+      expect(errors).toEqual([]);
+      expect((await refresh(data['refreshSession'].refreshToken as string)).errors).toEqual([]);
+      // Its successor was used, and beyond the grace in which an answer may be lost: it was stolen.
       await sql(
         place,
         `update refresh_tokens set used_at = used_at - interval '1 hour' where used_at is not null`,
       );
-      expect((await refresh()).errors[0]!.extensions['code']).toBe('UNAUTHENTICATED');
+      expect((await refresh(user.refreshToken)).errors[0]!.extensions['code']).toBe('UNAUTHENTICATED');
       expect(await closed(socket)).toBe(4403);
     });
 

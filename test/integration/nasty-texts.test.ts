@@ -225,7 +225,7 @@ describe('A document of hundreds of thousands of characters', () => {
       const unknown = Array.from({ length: 900 }, (_, i) => `x${String(i)} { y }`);
       expect(await ask(`${start}{ ${unknown.join(' ')} }`)).toBeLessThan(500);
       // Executed, with an error for each alias.
-      const aliases = Array.from({ length: 50 }, (_, i) => `a${String(i)}: node(id: "x") { id }`);
+      const aliases = Array.from({ length: 50 }, (_, i) => `a${String(i)}: room(id: "x") { id }`);
       expect(await ask(`${start}{ ${aliases.join(' ')} }`)).toBeLessThan(500);
     },
   );

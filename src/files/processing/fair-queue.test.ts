@@ -67,9 +67,9 @@ describe('A fair queue', () => {
     await end('a2');
     await end('b4');
     void add('b');
-    await end('c5');
-    expect(begun).toEqual(['a1', 'a2', 'b4', 'c5', 'a3']);
     await end('a3');
+    expect(begun).toEqual(['a1', 'a2', 'b4', 'a3', 'c5']);
+    await end('c5');
     expect(begun.at(-1)).toBe('b6');
   });
 

@@ -45,7 +45,7 @@ function mapped(error: unknown, requestId: string, logger: Logger): GraphQLError
   }
   const refusal = cause instanceof GraphQLError ? refusedByEngine(outer ?? cause) : undefined;
   if (refusal !== undefined) return refusal;
-  if (isOutage(cause)) {
+  if (isOutage(cause) && !isStatementTimeout(cause)) {
     logger.error({ err: cause, requestId, path: outer?.path }, 'unavailable');
     return coded(
       outer,

@@ -79,7 +79,7 @@ export class Posting {
         else resolve(outcome);
       }
     } catch (error) {
-      if (isOutage(error)) throw error;
+      if (isOutage(error) && !isStatementTimeout(error)) throw error;
       const [only, ...others] = batch;
       if (others.length === 0) only?.reject(error);
       // Alone, each of them could take as long.

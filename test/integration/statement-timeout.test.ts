@@ -39,8 +39,8 @@ describe.skipIf(isMissing(services.postgres))('A connection to Postgres', () => 
     await db.destroy();
   });
 
-  test('lets what no client waits for take its time, by the same connections, and afterwards no client', async () => {
-    const { db, background } = open(2, 200);
+  test('lets what no client waits for take its time, by connections of its own, and no client', async () => {
+    const { db, background } = open(8, 200);
     for (let i = 0; i < 2; i++) {
       await sleep(background, 0.5);
       await background.transaction().execute((trx) => sleep(trx, 0.5));

@@ -18,7 +18,7 @@ interface Kind {
 
 function project(
   name: string,
-  { include, services, apart, testTimeout = 20_000 }: Kind,
+  { include, services, apart, testTimeout = 5_000 }: Kind,
 ): TestProjectInlineConfiguration {
   return {
     resolve: {
@@ -33,7 +33,7 @@ function project(
       include: [...include],
       pool: 'forks',
       testTimeout,
-      hookTimeout: 120_000,
+      hookTimeout: 60_000,
       restoreMocks: true,
       ...(services === true && { globalSetup: ['test/support/global-setup.ts'] }),
       maxWorkers: apart === true ? 2 : WORKERS,
@@ -46,14 +46,14 @@ export default defineConfig({
   test: {
     projects: [
       project('unit', { include: ['src/**/*.test.ts'] }),
-      project('lint', { include: ['test/lint/**/*.test.ts'], testTimeout: 120_000 }),
+      project('lint', { include: ['test/lint/**/*.test.ts'], testTimeout: 30_000 }),
       project('integration', {
         include: ['test/integration/**/*.test.ts'],
         services: true,
-        testTimeout: 120_000,
+        testTimeout: 30_000,
       }),
-      project('contract', { include: ['test/contract/**/*.test.ts'], services: true, testTimeout: 120_000 }),
-      project('browser', { include: ['test/browser/**/*.test.ts'], services: true, testTimeout: 180_000 }),
+      project('contract', { include: ['test/contract/**/*.test.ts'], services: true, testTimeout: 30_000 }),
+      project('browser', { include: ['test/browser/**/*.test.ts'], services: true, testTimeout: 60_000 }),
       project('chaos', {
         include: ['test/chaos/**/*.test.ts'],
         services: true,

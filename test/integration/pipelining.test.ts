@@ -51,7 +51,7 @@ describe.skipIf(isMissing(services.postgres))('Quick statements', () => {
   });
 
   test('that are under way together are each answered what they asked for, by a few connections', async () => {
-    const numbers = Array.from({ length: 1000 }, (_, i) => i);
+    const numbers = Array.from({ length: 2000 }, (_, i) => i);
     const answers = await Promise.all(numbers.map(async (n) => (await itself(postgres.db, [n]))[0]));
     expect(answers.map((row) => row?.n)).toEqual(numbers);
     const pids = new Set(answers.map((row) => row?.pid));

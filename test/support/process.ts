@@ -43,7 +43,7 @@ export class ServerProcess implements AsyncDisposable {
       child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${written.log}`)));
     });
     try {
-      return new ServerProcess(await within(90_000, 'the server is ready', ready), child, written);
+      return new ServerProcess(await within(30_000, 'the server is ready', ready), child, written);
     } catch (error) {
       child.kill('SIGKILL');
       throw error;

@@ -232,7 +232,7 @@ describe.each(pairs)('pictures on $backend and $store', ({ backend, store }) => 
     // However few processors there are, hers have at most two places of three.
     expect(ended.filter((whose) => whose === 'dear').length).toBeLessThan(12);
     await Promise.all(making);
-  }, 300_000);
+  });
 
   test('of what moves the first picture is shown', async () => {
     const frames = await Promise.all([0, 1, 2].map(() => noise(40, 30).png().toBuffer()));

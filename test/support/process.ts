@@ -29,7 +29,8 @@ export class ServerProcess implements AsyncDisposable {
     files?: number,
   ): Promise<ServerProcess> {
     const limited = files === undefined ? '' : `ulimit -n ${files}; `;
-    const child = spawn('bash', ['-c', `${limited}exec "$0" --import tsx src/main.ts`, process.execPath], {
+    // By its path: a test may give the server a PATH of its own.
+    const child = spawn('/bin/sh', ['-c', `${limited}exec "$0" --import tsx src/main.ts`, process.execPath], {
       env: { PATH: process.env['PATH'], ...environmentOf(place, more) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-FROM node:20-bookworm-slim AS build
+FROM node:24-bookworm-slim AS build
 WORKDIR /app
 # The dependencies change seldom and are a layer of their own; the build below takes the place of `prepare`.
 COPY package.json package-lock.json ./
@@ -11,7 +11,7 @@ COPY schema schema
 COPY src src
 RUN npm run build:server && npm prune --omit=dev --ignore-scripts
 
-FROM node:20-bookworm-slim
+FROM node:24-bookworm-slim
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=4000 \

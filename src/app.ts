@@ -32,6 +32,7 @@ import { createCors } from './http/cors.js';
 import { Departure } from './http/departure.js';
 import { createGraphiQLPage } from './http/graphiql/page.js';
 import { serveMetrics, type MetricsServer } from './http/metrics-server.js';
+import { Origins } from './http/origins.js';
 import { newRequestId, requestIds } from './http/request-id.js';
 import { createResumableUploads } from './http/resumable-uploads.js';
 import { createHttpServer } from './http/server.js';
@@ -161,7 +162,8 @@ async function start(
     { config, db, background, clock, bus, logger, secret, publicUrl, wakeJobs },
     closers,
   );
-  const resumable = createResumableUploads({ ...shared.resumable, corsOrigins: config.corsOrigins });
+  const origins = new Origins({ ...config, logger });
+  const resumable = createResumableUploads({ ...shared.resumable, origins });
   closers.push(() => resumable.idle());
   const messages = new MessagesService({ db, bus, feeds });
   // Messages first: they name files.
@@ -236,7 +238,8 @@ async function start(
     yoga,
     documents,
     bodyLimit: limits.bodyBytes,
-    cors: createCors(config.corsOrigins),
+    origins,
+    cors: createCors(origins),
     graphiql: config.graphiql ? createGraphiQLPage() : undefined,
     downloads: createDownloads(shared.downloads),
     resumable,

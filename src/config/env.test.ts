@@ -115,6 +115,30 @@ describe('The configuration', () => {
     });
   });
 
+  test.each([
+    ['https://app.example.com/', 'https://app.example.com'],
+    ['HTTPS://App.Example.COM', 'https://app.example.com'],
+    ['https://app.example.com:443', 'https://app.example.com'],
+    ['http://app.example.com:80/', 'http://app.example.com'],
+    ['https://app.example.com:8443', 'https://app.example.com:8443'],
+    ['https://bücher.example', 'https://xn--bcher-kva.example'],
+    ['http://[::1]:3000', 'http://[::1]:3000'],
+    ['https://*.example.com', 'https://*.example.com'],
+    ['https://*.Example.com:8443/', 'https://*.example.com:8443'],
+    ['capacitor://localhost', 'capacitor://localhost'],
+    ['ionic://localhost/', 'ionic://localhost'],
+    ['tauri://localhost', 'tauri://localhost'],
+    ['http://tauri.localhost', 'http://tauri.localhost'],
+    [
+      'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+      'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+    ],
+    ['safari-web-extension://E5B8F6C2-0000', 'safari-web-extension://e5b8f6c2-0000'],
+    ['*', '*'],
+  ])('takes the origin %s as browsers write it', (given, origin) => {
+    expect(readConfig({ CORS_ORIGINS: given }).corsOrigins).toEqual([origin]);
+  });
+
   test('takes the nodes of a Redis Cluster, with what opens all of them', () => {
     expect(readConfig(CLUSTERED)).toMatchObject({
       redisUrl: undefined,
@@ -193,8 +217,20 @@ describe('The configuration', () => {
     ['PUBLIC_URL', 'chat.example.com'],
     ['PUBLIC_URL', 'ftp://chat.example.com'],
     ['CORS_ORIGINS', 'app.example.com'],
-    ['CORS_ORIGINS', 'https://app.example.com/'],
     ['CORS_ORIGINS', 'https://app.example.com/path'],
+    ['CORS_ORIGINS', 'https://app.example.com?a'],
+    ['CORS_ORIGINS', 'https://user@app.example.com'],
+    ['CORS_ORIGINS', 'https://app.*.com'],
+    ['CORS_ORIGINS', 'https://*example.com'],
+    ['CORS_ORIGINS', 'https://*'],
+    ['CORS_ORIGINS', 'https://*.'],
+    ['CORS_ORIGINS', 'https://*.10.0.0.1'],
+    ['CORS_ORIGINS', 'http://localhost:*'],
+    ['CORS_ORIGINS', 'https://parley.1'],
+    ['CORS_ORIGINS', 'https://a b'],
+    ['CORS_ORIGINS', 'file://'],
+    ['CORS_ORIGINS', 'null'],
+    ['CORS_ORIGINS', 'https://app.example.com, app'],
     ['JWT_JWKS_URL', 'keys'],
     ['TRUST_PROXY', 'everyone'],
     ['WORKERS', '0'],

@@ -1,5 +1,6 @@
 import proxyAddr from 'proxy-addr';
 import { z } from 'zod';
+import { origins } from './origins.js';
 import { DAY_MS, duration, flag, httpUrl, list, rate, seconds, url, wholeNumber } from './values.js';
 
 const MIB = 1024 ** 2;
@@ -113,15 +114,7 @@ export const schema = z.object({
   PUBLIC_URL: httpUrl('an absolute address such as https://chat.example.com')
     .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
     .optional(),
-  CORS_ORIGINS: list
-    .refine(
-      (origins) =>
-        origins.every(
-          (origin) => origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin),
-        ),
-      'origins separated by commas, such as https://app.example.com, or *',
-    )
-    .default([]),
+  CORS_ORIGINS: origins.default([]),
   TRUST_PROXY: list
     .refine(isProxyList, 'addresses, networks or names separated by commas, such as loopback or 10.0.0.0/8')
     .default([]),

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../errors.js';
 import { limitStall } from '../network/response-stall.js';
 import type { Logger } from '../observability/logger.js';
 import { chooseRange } from './byte-range.js';
+import { hasChanged } from './preconditions.js';
 import type { StoredFileRow } from './files.queries.js';
 import type { FileLinks } from './links.js';
 import { savedName } from './saved-name.js';
@@ -50,7 +51,7 @@ const HEADERS = {
 /**
  * Serves signed links (links.ts): GET and HEAD of `/files/…`, with ranges and conditions. Answers at once whether the request is
  * its own. 302: to where the bytes are, where clients are sent there; 403: no valid link, or one that has expired; 404: a variant that is not there; 410: the
- * file was deleted; 416: no such range; 422: a variant of what cannot be decoded; 503: database or storage do not answer, or too many variants are being made.
+ * file was deleted; 412: a condition that does not hold; 416: no such range; 422: a variant of what cannot be decoded; 503: database or storage do not answer, or too many variants are being made.
  */
 export function createDownloads(deps: DownloadDeps): (req: IncomingMessage, res: ServerResponse) => boolean {
   return (req, res) => {
@@ -110,7 +111,16 @@ async function serve(deps: DownloadDeps, req: IncomingMessage, res: ServerRespon
   const cacheControl = `private, max-age=${String(secondsLeft)}, immutable`;
   res.setHeader('Cache-Control', cacheControl);
 
-  // Conditions.
+  // Conditions, in the order of RFC 9110, section 13.2.2.
+  if (hasChanged(req.headers, etag, lastModified)) {
+    refuse(
+      res,
+      412,
+      'BAD_REQUEST',
+      'The file is not the one that the request was made for: its ETag or date is another.',
+    );
+    return;
+  }
   if (fresh(req.headers, { etag, 'last-modified': lastModified })) {
     res.writeHead(304).end();
     return;
@@ -182,7 +192,8 @@ const contentType = ({ mime_type: mimeType, charset }: ShownPicture): string =>
 function allowPreflight(res: ServerResponse): void {
   res.writeHead(204, {
     'Access-Control-Allow-Methods': 'GET, HEAD',
-    'Access-Control-Allow-Headers': 'Range, If-Range, If-None-Match, If-Modified-Since',
+    'Access-Control-Allow-Headers':
+      'Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since',
     'Access-Control-Max-Age': '86400',
   });
   res.end();

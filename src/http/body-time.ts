@@ -1,3 +1,5 @@
+import { bodyKindOf } from './content-type.js';
+import { answerJson } from './json-answer.js';
 import type { Exchange } from './request-log.js';
 import { isUploadBody } from './resumable-uploads.js';
 
@@ -26,8 +28,7 @@ function look(): void {
  */
 function limit(exchange: Exchange): void {
   const { req, res } = exchange;
-  const isUpload =
-    req.headers['content-type']?.startsWith('multipart/form-data') === true || isUploadBody(req);
+  const isUpload = bodyKindOf(req) === 'multipart' || isUploadBody(req);
   if (req.destroyed || isUpload) return;
   const timer = setTimeout(() => {
     // It has arrived, but nobody reads it.
@@ -37,8 +38,8 @@ function limit(exchange: Exchange): void {
       return;
     }
     exchange.showId();
-    res.writeHead(408, { 'content-type': 'application/json', connection: 'close' });
-    res.end('{"code":"REQUEST_TIMEOUT"}\n', () => req.destroy());
+    res.once('finish', () => req.destroy());
+    answerJson(res, 408, { code: 'REQUEST_TIMEOUT' }, { connection: 'close' });
   }, BODY_MS);
   timer.unref();
   req.once('end', () => {

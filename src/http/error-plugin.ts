@@ -67,10 +67,17 @@ function withStatus(error: GraphQLError, cause: GraphQLError | undefined): Graph
   if (error.path !== undefined) return error;
   const code = error.extensions['code'] as ErrorCode;
   const { retryAfter } = error.extensions as ErrorDetails;
+  const headers = {
+    ...(retryAfter !== undefined && { 'retry-after': String(retryAfter) }),
+    // RFC 9110, section 15.5.2.
+    ...(code === 'UNAUTHENTICATED' && { 'www-authenticate': 'Bearer' }),
+  };
   const http = cause?.extensions.http ?? {
     status: STATUS[code] ?? 400,
     spec: OF_THE_DOCUMENT.has(code),
-    ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
+    // What is wrong with the operation, not with the request that brings it.
+    ofOperation: true,
+    ...(Object.keys(headers).length > 0 && { headers }),
   };
   return new GraphQLError(error.message, { ...placeOf(error), extensions: { ...error.extensions, http } });
 }

@@ -3,6 +3,7 @@ import { singleFlight } from '../async/single-flight.js';
 import { inTime } from '../async/timeout.js';
 import { counts } from '../observability/counts.js';
 import type { Logger } from '../observability/logger.js';
+import { answerJson } from './json-answer.js';
 
 /** What is asked, by name, each answering or rejecting. */
 export type HealthChecks = Readonly<Record<string, () => Promise<unknown>>>;
@@ -24,7 +25,7 @@ const FRESH_MS = 1000;
 
 /** `/livez`: the event loop turns. */
 export function answerLive(res: ServerResponse): void {
-  answer(res, 200, { status: 'ok' });
+  answerJson(res, 200, { status: 'ok' });
 }
 
 /**
@@ -51,7 +52,7 @@ export class Readiness {
     const states = await this.states();
     const isDown = Object.keys(this.health.needed).some((name) => states.get(name) !== true);
     const isDegraded = [...states.values()].includes(false);
-    answer(res, stopping || isDown ? 503 : 200, {
+    answerJson(res, stopping || isDown ? 503 : 200, {
       status: stopping ? 'stopping' : isDown ? 'down' : isDegraded ? 'degraded' : 'ok',
       ...Object.fromEntries([...states].map(([name, passed]) => [name, passed ? 'ok' : 'down'])),
       ...this.health.optional,
@@ -84,9 +85,4 @@ export class Readiness {
       return false;
     }
   }
-}
-
-function answer(res: ServerResponse, status: number, body: object): void {
-  res.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store' });
-  res.end(`${JSON.stringify(body)}\n`);
 }

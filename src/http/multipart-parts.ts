@@ -31,6 +31,8 @@ type State = 'expected' | 'here' | 'reading' | 'left' | 'over' | 'passed';
 interface Part {
   state: State;
   arrived?: { readonly stream: Readable; readonly info: PartInfo };
+  /** The map does not name it, so that nobody will ask for it. */
+  readonly isStranger?: true;
   /** Whoever waits for it. */
   waiting?: { resolve: (file: ArrivedFile) => void; reject: (error: ParleyError) => void };
 }
@@ -88,7 +90,7 @@ export class PartQueue {
     // Errors reach whoever reads; with nobody there they are no news.
     stream.on('error', () => undefined);
     const known = this.expects(name) ? this.parts.get(name) : undefined;
-    const part: Part = known ?? { state: 'expected' };
+    const part: Part = known ?? { state: 'expected', isStranger: true };
     part.state = 'here';
     part.arrived = { stream, info };
     this.current = part;
@@ -152,6 +154,8 @@ export class PartQueue {
     if (current.state === 'left') {
       this.skipping = { bytesLeft: this.limits.refusedBytes, timer: undefined };
       current.arrived.stream.resume();
+    } else if (current.state === 'here' && current.isStranger) {
+      this.passOver(current);
     } else if (current.state === 'here') {
       // Whoever asks for several files asks for this one too in a moment.
       this.patience ??= setTimeout(() => {

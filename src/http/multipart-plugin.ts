@@ -1,8 +1,10 @@
 import { GraphQLError } from 'graphql';
 import type { GraphQLParams, Plugin } from 'graphql-yoga';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { paramsIn } from '../graphql/params.js';
+import { bodyKindOf } from './content-type.js';
 import { parseMultipartRequest, type MultipartOptions, type MultipartRequest } from './multipart.js';
-import { MultipartError } from './multipart-map.js';
+import { isObject, MultipartError } from './multipart-map.js';
 import { discardRest } from './multipart-rest.js';
 
 interface NodeContext {
@@ -29,7 +31,9 @@ export function useMultipart(options: MultipartOptions): Plugin<object, NodeCont
             : error;
         });
         requests.set(req, parsed);
-        return parsed.operations as GraphQLParams;
+        const { operations } = parsed;
+        // Yoga refuses a batch.
+        return (isObject(operations) ? paramsIn(operations) : operations) as GraphQLParams;
       });
     },
     onResponse(hook) {
@@ -46,5 +50,4 @@ export function useMultipart(options: MultipartOptions): Plugin<object, NodeCont
   };
 }
 
-const isMultipart = (req: IncomingMessage): boolean =>
-  /^multipart\/form-data\b/i.test(req.headers['content-type'] ?? '');
+const isMultipart = (req: IncomingMessage): boolean => bodyKindOf(req) === 'multipart';

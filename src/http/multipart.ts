@@ -11,9 +11,12 @@ import {
   readFileMap,
   type FileMap,
 } from './multipart-map.js';
+import { decideKinds, type PartKind, type PartSaid } from './multipart-headers.js';
 import { PartQueue, type PartInfo } from './multipart-parts.js';
 import { discardRest, lengthOf } from './multipart-rest.js';
 import { quickenSearch } from './multipart-search.js';
+import { shareFile } from './shared-file.js';
+import { decoded, isUtf8Name } from './utf8.js';
 
 export interface MultipartOptions {
   /** Files in one request. */
@@ -37,6 +40,8 @@ export interface MultipartRequest {
 /** Bytes of a request that nobody asked for, and milliseconds they may take, before the connection is given up. */
 const UNREAD_BYTES = 1024 * 1024;
 const UNREAD_MS = 2000;
+/** Parts beside those that the map names, which are thrown away. */
+const STRANGERS = 20;
 /** Milliseconds for `operations` and `map` to arrive. */
 const FIELDS_MS = 30_000;
 /** Milliseconds without a byte after which an upload is taken for dead. */
@@ -62,7 +67,8 @@ export async function parseMultipartRequest(
     FIELDS_MS,
   );
   try {
-    const { maxFiles, maxFieldBytes: maxFieldSize } = options;
+    const maxFiles = options.maxFiles + STRANGERS;
+    const maxFieldSize = options.maxFieldBytes;
     const parsed = processRequest(gate.source, res, { maxFiles, maxFieldSize });
     const operations: unknown = await Promise.race([parsed, gate.refused]);
     gate.place(operations);
@@ -98,6 +104,7 @@ class Gate {
   private operations: unknown;
   private map: FileMap | undefined;
   private parts: PartQueue | undefined;
+  private readonly begunFields = new Set<string>();
 
   constructor(
     private readonly req: IncomingMessage,
@@ -109,7 +116,7 @@ class Gate {
     this.refused.catch(() => undefined);
     const source: Pick<IncomingMessage, 'headers' | 'once' | 'readableEnded'> &
       Record<'pipe' | 'unpipe' | 'resume', unknown> = {
-      headers: req.headers,
+      headers: { ...req.headers, 'content-type': plainType(req.headers['content-type'] ?? '') },
       once: req.once.bind(req),
       get readableEnded() {
         return req.readableEnded;
@@ -132,8 +139,9 @@ class Gate {
   /** Puts the files where the map has them. */
   place(operations: unknown): void {
     for (const [name, places] of this.map ?? []) {
-      const file = this.parts?.fileOf(name);
-      for (const place of places) placeValue(operations, place, file);
+      if (this.parts === undefined) return;
+      const files = shareFile(this.parts.fileOf(name), places.length);
+      for (const [i, place] of places.entries()) placeValue(operations, place, files[i]);
     }
   }
 
@@ -148,13 +156,15 @@ class Gate {
   private attach(parser: Writable): void {
     this.parser = parser;
     quickenSearch(parser);
+    decideKinds(parser, (part) => this.kindOf(part));
     // The library listens once, and a parser that is torn down can fail twice.
     parser.on('error', (error: unknown) =>
       this.parts?.end(incomplete('The request was cut off: send the file again.', error)),
     );
     parser.once('close', () => this.parts?.end(incomplete('The request has no part for this file.')));
     intercept<[name: string, value: string, FieldInfo]>(parser, 'field', (next) => (name, value, info) => {
-      if (this.admitField(name, value, info)) next(name, value, info);
+      const text = this.admitField(name, value, info);
+      if (text !== undefined) next(name, text, info);
     });
     intercept<[name: string, stream: Readable, PartInfo]>(parser, 'file', (next) => (name, stream, info) => {
       // The library refuses a file that comes before the map, and keeps its books on each that the map names.
@@ -175,28 +185,51 @@ class Gate {
     }
   }
 
-  /** Reads the two fields beside the library, and keeps from it what it would not refuse. */
-  private admitField(name: string, value: string, { valueTruncated }: FieldInfo): boolean {
-    if (valueTruncated) return true;
+  /**
+   * `operations` and `map` are fields, whatever they look like: a Blob has a file name. Behind them everything is a file, and before
+   * them whatever else looks like none is passed over.
+   */
+  private kindOf({ name, isFile, charset }: PartSaid): PartKind {
+    if (this.parts !== undefined) return 'file';
+    if ((name !== 'operations' && name !== 'map') || this.begunFields.has(name))
+      return isFile ? 'file' : 'skip';
+    this.begunFields.add(name);
+    if (isUtf8Name(charset)) return 'field';
+    this.refuse(new MultipartError(`\`${name}\` must be in UTF-8.`));
+    return 'skip';
+  }
+
+  /**
+   * Reads the two fields beside the library, and answers the text that it gets; undefined for what it would not refuse itself. `bytes`: each as
+   * a character.
+   */
+  private admitField(name: string, bytes: string, { valueTruncated }: FieldInfo): string | undefined {
+    if (valueTruncated) return bytes;
     try {
+      const text = decoded(Buffer.from(bytes, 'latin1'));
+      if (text === undefined) throw new MultipartError(`\`${name}\` is not valid UTF-8.`);
       if (name === 'operations') {
-        this.operations = parseJson(name, value);
+        this.operations = parseJson(name, text);
         if (!isObject(this.operations) && !Array.isArray(this.operations)) {
           throw new MultipartError('`operations` must be a JSON object with `query` and `variables`.');
         }
       } else if (name === 'map' && this.operations !== undefined) {
         const { maxFiles, maxFileBytes } = this.options;
-        this.map = readFileMap(value, this.operations, maxFiles);
+        this.map = readFileMap(text, this.operations, maxFiles);
         const limits = { unreadBytes: UNREAD_BYTES, unreadMs: UNREAD_MS, refusedBytes: maxFileBytes };
         this.parts = new PartQueue(this.map.keys(), limits, () => this.close());
       }
-      return true;
+      return text;
     } catch (error) {
       this.refuse(asMultipartError(error));
-      return false;
+      return undefined;
     }
   }
 }
+
+/** The type as the library looks for it: in small letters, with a semicolon right behind. */
+const plainType = (contentType: string): string =>
+  contentType.replace(/^multipart\/form-data\s*;/i, 'multipart/form-data;');
 
 /** Puts `wrap` between an emitter and the one listener that it has for an event. */
 function intercept<Args extends unknown[]>(

@@ -9,13 +9,16 @@ import { processRegularResult, type GraphQLParams, type YogaServerInstance } fro
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { answerText } from '../graphql/answer-text.js';
 import type { Context } from '../graphql/context.js';
+import { paramsIn, type GivenParams } from '../graphql/params.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { Enveloped } from '../live/enveloped.js';
 import { executeFor, type TransportContext } from '../live/execution-plugin.js';
-import { jsonTypeFor, type JsonType } from './accept.js';
+import { answerTypeFor, EVENT_STREAM, type JsonType } from './accept.js';
+import { isPlainJson } from './content-type.js';
 import { endOfTurn } from './end-of-turn.js';
 import { toClientAnswer } from './error-plugin.js';
-import { bodyOf } from './request-params.js';
+import { JSON_HEADERS } from './json-answer.js';
+import { bodyOf } from './json-body.js';
 import { textCache } from './text-cache.js';
 
 export interface PlainJsonDeps {
@@ -40,8 +43,9 @@ export async function answerPlainJson(
   parley: Context,
 ): Promise<boolean> {
   // Negotiate, read, prepare: up to here the other way is open.
-  const type = plainJson(req) ? jsonTypeFor(req.headers.accept) : undefined;
-  if (type === undefined) return false;
+  // The older names of the type are left to yoga.
+  const type = req.method === 'POST' && isPlainJson(req) ? answerTypeFor(req.headers.accept) : undefined;
+  if (type === undefined || type === EVENT_STREAM) return false;
   const body = bodyOf(req, bodyLimit);
   const given = ordinary(typeof body === 'string' ? body : await body.catch(() => ''));
   if (given === undefined) return false;
@@ -61,10 +65,6 @@ export async function answerPlainJson(
 
 type OrdinaryParams = Pick<GraphQLParams, 'query' | 'operationName' | 'variables'>;
 
-/** The older names of the type are left to yoga. */
-const plainJson = ({ method, headers }: IncomingMessage): boolean =>
-  method === 'POST' && /^application\/json\s*(;|$)/i.test(headers['content-type'] ?? '');
-
 /** The parameters in a body, where they are what the specification says; yoga tells what is wrong with others. */
 function ordinary(body: string): OrdinaryParams | undefined {
   let params: unknown;
@@ -74,15 +74,16 @@ function ordinary(body: string): OrdinaryParams | undefined {
     return undefined;
   }
   if (typeof params !== 'object' || params === null || Array.isArray(params)) return undefined;
-  const given = params as Readonly<Record<string, unknown>>;
-  for (const name of Object.keys(given)) if (!isOrdinary(name, given[name])) return undefined;
-  return params;
+  const given = paramsIn(params as Readonly<Record<string, unknown>>);
+  return isOrdinary(given) ? (given as OrdinaryParams) : undefined;
 }
 
-const isOrdinary = (name: string, value: unknown): boolean =>
-  value == null ||
-  ((name === 'query' || name === 'operationName' || name === 'documentId') && typeof value === 'string') ||
-  ((name === 'variables' || name === 'extensions') && typeof value === 'object' && !Array.isArray(value));
+const isOrdinary = ({ query, documentId, operationName, variables, extensions }: GivenParams): boolean =>
+  isText(query) && isText(documentId) && isText(operationName) && isMap(variables) && isMap(extensions);
+
+const isText = (value: unknown): boolean => value === undefined || typeof value === 'string';
+const isMap = (value: unknown): boolean =>
+  value === undefined || (typeof value === 'object' && !Array.isArray(value));
 
 /** The text, where the request means one that may run. */
 function textOf(documents: PersistedDocuments, params: OrdinaryParams): string | undefined {
@@ -114,6 +115,9 @@ function isOrdinaryOperation(document: DocumentNode, operationName: string | und
   return operation !== undefined && operation !== OperationTypeNode.SUBSCRIPTION;
 }
 
+/** As Node takes headers in a row. */
+const SAID: readonly string[] = Object.entries(JSON_HEADERS).flat();
+
 async function send(
   { fetchAPI }: PlainJsonDeps['yoga'],
   res: ServerResponse,
@@ -122,7 +126,7 @@ async function send(
   requestId: string,
 ): Promise<void> {
   let status = 200;
-  const headers = ['x-request-id', requestId];
+  const headers = ['x-request-id', requestId, ...SAID];
   let text: string;
   if (answer.errors === undefined) {
     headers.push('content-type', `${type}; charset=utf-8`);

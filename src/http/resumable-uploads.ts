@@ -1,29 +1,31 @@
 import { Server, type Lock } from '@tus/server';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isOutage } from '../db/outage.js';
-import { ParleyError, type ErrorCode } from '../errors.js';
 import { chunksOf } from '../files/chunks.js';
 import { CHECKSUM_ALGORITHMS, UploadChecksum } from '../files/resumable/upload-checksum.js';
-import { LockTimeoutError, type UploadLock, type UploadLocks } from '../files/resumable/upload-locks.js';
+import type { UploadLock, UploadLocks } from '../files/resumable/upload-locks.js';
 import { SaidError, UploadStore, type StoreDeps } from '../files/resumable/upload-store.js';
 import type { UploadTokens } from '../files/resumable/upload-tokens.js';
 import { parseId } from '../graphql/ids.js';
 import type { Logger } from '../observability/logger.js';
+import { isEncoded } from './content-type.js';
+import { valueOf } from './header-values.js';
 import { discardRest } from './multipart-rest.js';
+import type { Origins } from './origins.js';
 import { pathOf } from './request-log.js';
+import { refused, said, saidOf } from './tus-answers.js';
 
 export interface ResumableDeps extends StoreDeps {
   readonly locks: UploadLocks;
   readonly tokens: UploadTokens;
   /** Bytes of the largest file. */
   readonly maxBytes: number;
-  /** Pages of which other sites may send; `*` for any. */
-  readonly corsOrigins: readonly string[];
+  readonly origins: Origins;
   readonly logger: Logger;
 }
 
 const PATH = '/uploads';
 const VERSION = '1.0.0';
+const EXPOSED = ['Upload-Expires', 'Tus-Checksum-Algorithm', 'X-Request-Id'];
 const METHODS = ['OPTIONS', 'HEAD', 'PATCH', 'DELETE'];
 /** Milliseconds without a byte after which a request is taken for dead. */
 const IDLE_MS = 120_000;
@@ -32,8 +34,12 @@ const LET_GO_MS = 500;
 
 /** Whether it is the body of a resumable upload, which may take as long as it likes while its bytes flow. */
 export const isUploadBody = (req: IncomingMessage): boolean =>
-  req.url?.startsWith(`${PATH}/`) === true &&
-  req.headers['content-type'] === 'application/offset+octet-stream';
+  req.url?.startsWith(`${PATH}/`) === true && isBytes(req);
+
+const BYTES = 'application/offset+octet-stream';
+
+const isBytes = ({ headers }: IncomingMessage): boolean =>
+  valueOf(headers['content-type'] ?? '') === BYTES && !isEncoded({ headers });
 
 /** Answers `/uploads/…`. */
 export interface ResumableUploads {
@@ -78,6 +84,12 @@ async function answer(
   const said = refusalOf(req, method) ?? (await byTus(deps, { req, res }, path, method));
   if (res.destroyed) return;
   const { headers } = said;
+  const { origin } = req.headers;
+  if (origin !== undefined && deps.origins.lists(origin)) {
+    headers.set('Access-Control-Allow-Origin', origin);
+    if (!headers.has('Access-Control-Expose-Headers'))
+      headers.set('Access-Control-Expose-Headers', EXPOSED.join(', '));
+  } else if (origin !== undefined && deps.origins.isForeign(req)) deps.origins.tellRefused(req);
   headers.set('Tus-Resumable', VERSION);
   headers.set('Cache-Control', 'no-store');
   headers.append('Vary', 'Origin');
@@ -88,16 +100,19 @@ async function answer(
   if (said.status === 401) headers.set('WWW-Authenticate', 'Bearer');
   const body = Buffer.from(await said.arrayBuffer());
   if (body.length > 0) headers.set('Content-Type', body[0] === 0x7b ? 'application/json' : 'text/plain');
-  if (said.status !== 204) headers.set('Content-Length', String(body.length));
+  const sent = method === 'HEAD' ? Buffer.alloc(0) : body;
+  // Of a method that is only meant the client counts what comes.
+  const { length } = req.method === 'HEAD' ? body : sent;
+  if (said.status !== 204) headers.set('Content-Length', String(length));
   discardRest(req, res);
   res.writeHead(said.status, [...headers].flat());
-  res.end(method === 'HEAD' ? undefined : body);
+  res.end(sent);
 }
 
-/** Clients that can send nothing but POST say by this header what they mean. */
+/** Clients that cannot send every method say by this header what they mean: then nothing else counts (tus 1.0, X-HTTP-Method-Override). */
 function methodOf({ method = '', headers }: IncomingMessage): string {
   const meant = headers['x-http-method-override'];
-  return method === 'POST' && typeof meant === 'string' ? meant.toUpperCase() : method;
+  return typeof meant === 'string' && meant !== '' ? meant.trim().toUpperCase() : method;
 }
 
 /** What the library would answer otherwise than the protocol or this server has it. */
@@ -138,18 +153,21 @@ async function byTus(
   const lock = new RequestLock(deps.locks, gone.signal);
   const store = new UploadStore(deps, () => lock.held, checksum);
   lock.waitsFor(store);
+  let admitted: string | undefined;
   const server = new Server({
     path: PATH,
     datastore: store,
     locker: { newLock: (id) => lock.of(id) },
     lockDrainTimeout: LET_GO_MS,
     maxSize: deps.maxBytes,
-    allowedOrigins: (origin) => deps.corsOrigins.includes('*') || deps.corsOrigins.includes(origin),
+    allowedOrigins: (origin) => deps.origins.lists(origin),
     allowedHeaders: ['Upload-Checksum'],
-    exposedHeaders: ['Upload-Expires', 'Tus-Checksum-Algorithm', 'X-Request-Id'],
+    exposedHeaders: EXPOSED.slice(),
     getFileIdFromRequest: ({ url }) => idOf(new URL(url).pathname),
     onIncomingRequest: (request, id) => {
       admit(deps.tokens, request.headers.get('authorization'), id);
+      admitted = id;
+      if (method === 'PATCH' && !isBytes(req)) throw new SaidError(WRONG_TYPE);
       return Promise.resolve();
     },
     onResponseError: (_request, error) => saidOf(deps.logger, error),
@@ -159,7 +177,7 @@ async function byTus(
   const response = await server.handleWeb(
     new Request(`http://localhost${path}`, {
       method,
-      headers: req.headersDistinct as Record<string, string[]> as never,
+      headers: headersFor(req, method) as never,
       ...(method === 'PATCH' && { body: bodyOf(chunks), duplex: 'half' }),
     }),
   );
@@ -167,8 +185,28 @@ async function byTus(
     response.headers.set('Upload-Expires', store.expiresAt.toUTCString());
   // What is left of the body is not the library's any more, which lets go of nothing.
   void chunks.return().catch(() => undefined);
+  // The protocol wants it in every answer to a PATCH; the library says it where all went well.
+  if (method === 'PATCH' && response.status >= 400 && admitted !== undefined) {
+    const expires = await store.expiryOf(admitted);
+    if (expires !== undefined) response.headers.set('Upload-Expires', expires.toUTCString());
+  }
   return response;
 }
+
+/** The headers for the library: it looks at the type before it looks who asks, and reads the method from the request that it is given. */
+function headersFor(
+  { headersDistinct }: IncomingMessage,
+  method: string,
+): Record<string, string[] | undefined> {
+  const { 'x-http-method-override': _override, ...headers } = headersDistinct;
+  return { ...headers, ...(method === 'PATCH' && { 'content-type': [BYTES] }) };
+}
+
+const WRONG_TYPE = said(
+  415,
+  'BAD_REQUEST',
+  `Send the bytes with \`Content-Type: ${BYTES}\`, and as they are, without \`Content-Encoding\`.`,
+);
 
 /** The UUID of the upload that a path names. */
 function idOf(path: string): string | undefined {
@@ -241,37 +279,3 @@ class RequestLock {
     };
   }
 }
-
-interface Said {
-  readonly status_code: number;
-  readonly body: string;
-}
-
-const said = (status_code: number, code: ErrorCode, message: string): Said => ({
-  status_code,
-  body: `${JSON.stringify({ code, message })}\n`,
-});
-
-const refused = (status: number, code: ErrorCode, message: string): Response =>
-  new Response(said(status, code, message).body, { status });
-
-const STATUS: Partial<Record<ErrorCode, number>> = {
-  NOT_FOUND: 404,
-  UPLOAD_INCOMPLETE: 409,
-  UNAVAILABLE: 503,
-};
-
-/** What a client is told of an error. */
-function saidOf(logger: Logger, error: unknown): Said {
-  if (error instanceof LockTimeoutError) return said(423, error.code, error.message);
-  if (error instanceof ParleyError) return said(STATUS[error.code] ?? 400, error.code, error.message);
-  if (isOutage(error)) return said(503, 'UNAVAILABLE', 'The server cannot store this now: try again later.');
-  if (isSaid(error)) return error;
-  if (error instanceof Error && error.name === 'AbortError')
-    return said(400, 'UPLOAD_INCOMPLETE', 'The request was cut off.');
-  logger.error({ err: error }, 'a resumable upload failed');
-  return said(500, 'INTERNAL_SERVER_ERROR', 'Something went wrong on the server.');
-}
-
-const isSaid = (error: unknown): error is Said =>
-  typeof error === 'object' && error !== null && 'status_code' in error && 'body' in error;

@@ -11,6 +11,9 @@ import { OpenConnections } from './connections/open-connections.js';
 import { StalledAnswers } from './connections/stalled-answers.js';
 import { asksForWebSocket, ignoreUpgrade } from './connections/upgrades.js';
 import { answerPreflight, type Cors } from './cors.js';
+import { answerJson, errorBody, JSON_HEADERS } from './json-answer.js';
+import type { Origins } from './origins.js';
+import { settleTarget } from './target.js';
 import type { GraphiQLPage } from './graphiql/page.js';
 import { isEventSource } from './sse-plugin.js';
 import { answerLive, Readiness, type Health } from './health.js';
@@ -27,6 +30,7 @@ const KEEP_ALIVE_MS = 75_000;
 
 export interface HttpDeps extends PlainJsonDeps {
   readonly cors: Cors;
+  readonly origins: Origins;
   /** Undefined where browsers are served none. */
   readonly graphiql: GraphiQLPage | undefined;
   /** Answers `/files/…`; false where the address is not its own. */
@@ -68,6 +72,7 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
     },
     inTurn((req, res) => {
       cutLongHeaders(req);
+      const wrongTarget = settleTarget(req);
       const exchange = new Exchange(req, res, deps.requestIdOf(req));
       exchanges.add(exchange);
       res.on('close', () => {
@@ -75,6 +80,11 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
         report(deps.logger, exchange);
       });
       limitBodyTime(exchange);
+      if (wrongTarget !== undefined) {
+        exchange.showId();
+        answerJson(res, 400, errorBody('BAD_REQUEST', wrongTarget), { connection: 'close' });
+        return;
+      }
       const answered =
         tracing === undefined
           ? answer(deps, readiness, exchange)
@@ -86,8 +96,7 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
           return;
         }
         exchange.showId();
-        res.writeHead(500, { 'content-type': 'application/json' });
-        res.end('{"code":"INTERNAL_SERVER_ERROR"}\n');
+        answerJson(res, 500, { code: 'INTERNAL_SERVER_ERROR' });
       });
     }),
   );
@@ -104,11 +113,18 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
     }
     connections.becameWebSocket(req.socket);
     socket.on('error', () => socket.destroy());
-    if (pathOf(req) === '/graphql') deps.upgrade(req, socket, head);
-    else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    if (settleTarget(req) !== undefined) refuseUpgrade(socket, '400 Bad Request');
+    else if (pathOf(req) !== '/graphql') refuseUpgrade(socket, '404 Not Found');
+    else if (!deps.origins.admits(req)) {
+      deps.origins.tellRefused(req);
+      refuseUpgrade(socket, '403 Forbidden');
+    } else deps.upgrade(req, socket, head);
   });
   return { server, exchanges, connections };
 }
+
+const refuseUpgrade = (socket: Duplex, status: string): void =>
+  void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 
 async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange): Promise<void> {
   const { req, res } = exchange;
@@ -125,7 +141,7 @@ async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange):
   } else if (path === '/') {
     answerRoot(deps, res);
   } else if (!deps.downloads(req, res) && !deps.resumable.handle(req, res)) {
-    res.writeHead(404, { 'content-type': 'application/json' }).end('{"code":"NOT_FOUND"}\n');
+    answerJson(res, 404, { code: 'NOT_FOUND' });
   }
 }
 
@@ -150,6 +166,13 @@ async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> 
     answerPreflight(res);
     return;
   }
+  if (!deps.origins.admits(req)) {
+    exchange.showId();
+    deps.origins.tellRefused(req);
+    const message = 'Pages of this origin may not use the server: its operator can add it to CORS_ORIGINS.';
+    answerJson(res, 403, { errors: [{ message, extensions: { code: 'BAD_REQUEST' } }] });
+    return;
+  }
   // Awaited in any case: meanwhile a body that came with its headers has arrived.
   const authentication = await authenticate(deps.authenticator, req);
   const parley = new Context(deps.contextParts(req, authentication, requestId));
@@ -157,6 +180,7 @@ async function answerGraphQL(deps: HttpDeps, exchange: Exchange): Promise<void> 
   const refusal = parley.countOperation();
   if (refusal === undefined && (await answerPlainJson(deps, req, res, parley))) return;
   exchange.showId();
+  for (const [name, value] of Object.entries(JSON_HEADERS)) res.setHeader(name, value);
   await deps.yoga(req, res, { parley, refusal });
 }
 

@@ -6,10 +6,9 @@ import type { LiveConnections } from '../live/connections.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { liveEventsOf } from '../live/live-events.js';
 import { observeOperation } from '../observability/operations.js';
-import { takesEventStream } from './accept.js';
+import { EVENT_STREAM, takesEventStream } from './accept.js';
+import { streamHeaders, takesNoStream } from './answer-type.js';
 import { SseStream } from './sse-stream.js';
-
-const MEDIA_TYPE = 'text/event-stream';
 
 interface NodeContext extends TransportContext {
   readonly res: ServerResponse;
@@ -17,7 +16,7 @@ interface NodeContext extends TransportContext {
 
 /** A GET that a browser's EventSource could have sent: it can set no header of its own. */
 export const isEventSource = ({ method, headers }: IncomingMessage): boolean =>
-  method === 'GET' && headers.accept?.includes(MEDIA_TYPE) === true;
+  method === 'GET' && headers.accept?.toLowerCase().includes(EVENT_STREAM) === true;
 
 /** Milliseconds after which an EventSource connects again. */
 const RETRY_MS = 2000;
@@ -42,7 +41,7 @@ function comeBack(res: ServerResponse, result: unknown, { Response }: Pick<Fetch
   res.once('close', () => stream.destroy());
   setTimeout(() => res.destroy(), TOLD_MS).unref();
   return new Response(stream as unknown as BodyInit, {
-    headers: { 'content-type': MEDIA_TYPE, 'cache-control': 'no-cache, no-transform' },
+    headers: { 'content-type': EVENT_STREAM, 'cache-control': 'no-cache, no-transform' },
   });
 }
 
@@ -54,12 +53,13 @@ export function useSse(connections: LiveConnections): Plugin<object, TransportCo
       const events = liveEventsOf(parley);
       if (events === undefined) {
         if (parley.operation?.kind === 'subscription' && isUnavailable(hook.result))
-          hook.setResultProcessor((result, fetchApi) => comeBack(res, result, fetchApi), MEDIA_TYPE);
+          hook.setResultProcessor((result, fetchApi) => comeBack(res, result, fetchApi), EVENT_STREAM);
         return;
       }
       if (!takesEventStream(hook.request.headers.get('accept') ?? undefined)) {
-        // Yoga answers 406, and nobody would ever end it.
+        // Nobody would ever end it.
         void events.return();
+        hook.setResultProcessor((_result, fetchApi) => takesNoStream(fetchApi), 'application/json');
         return;
       }
       hook.setResultProcessor((_result, fetchApi) => {
@@ -74,14 +74,8 @@ export function useSse(connections: LiveConnections): Plugin<object, TransportCo
           observeOperation(parley.operation, 'sse', performance.now() - parley.startedAt);
         stream.once('close', () => connections.delete(stream));
         res.once('close', () => stream.destroy());
-        return new fetchApi.Response(stream as unknown as BodyInit, {
-          headers: {
-            'content-type': MEDIA_TYPE,
-            'cache-control': 'no-cache, no-transform',
-            'x-accel-buffering': 'no',
-          },
-        });
-      }, MEDIA_TYPE);
+        return new fetchApi.Response(stream as unknown as BodyInit, { headers: streamHeaders() });
+      }, EVENT_STREAM);
     },
   };
 }

@@ -6,6 +6,7 @@ import { limits } from '../graphql/limits.js';
 import type { PersistedDocuments } from '../graphql/persisted-documents.js';
 import type { LiveConnections } from '../live/connections.js';
 import { useExecution, type TransportContext } from '../live/execution-plugin.js';
+import { useAnswerType } from './answer-type.js';
 import { usePreflight } from './csrf.js';
 import { usePersistedDocuments } from './documents-plugin.js';
 import { useClientErrors } from './error-plugin.js';
@@ -52,6 +53,7 @@ export function createGraphQL(
       ...limitPlugins(),
       useExecution(),
       useClientErrors(),
+      useAnswerType(),
       useSse(connections),
     ],
   });

@@ -18,17 +18,28 @@ export async function executeEvent(args: LiveArgs, event: unknown): Promise<Exec
   return result;
 }
 
-/** What a client is sent for an event. Throws LiveEnd. */
+/** What is sent for an event to all who select the same, each by a document of their own: no error says where in one it lies. Throws LiveEnd. */
 export async function answerTo(args: LiveArgs, event: unknown): Promise<Answer> {
-  const { errors, ...result } = await executeEvent(args, event);
+  const { errors, ...result } = await executeEvent(args, event).catch((error: unknown) => {
+    throw error instanceof LiveEnd ? new LiveEnd(error.errors.map(withoutLocation)) : error;
+  });
   const { requestId, logger } = args.contextValue;
   const shown =
-    errors === undefined ? result : { errors: toClientErrors(errors, requestId, logger), ...result };
+    errors === undefined
+      ? result
+      : { errors: toClientErrors(errors.map(withoutLocation), requestId, logger), ...result };
   const text = JSON.stringify(shown);
   if (isTooLarge(text))
     throw new LiveEnd([new GraphQLError('too large', { originalError: answerTooLarge() })]);
   return { text, cursor: cursorOf(event) };
 }
+
+const withoutLocation = (error: GraphQLError): GraphQLError =>
+  new GraphQLError(error.message, {
+    path: error.path ?? null,
+    originalError: error.originalError ?? null,
+    extensions: error.extensions,
+  });
 
 /** A null where a field may be one would say that nothing is there, and a client that resumes would never be told otherwise. */
 function isTransient(error: GraphQLError): boolean {

@@ -18,3 +18,16 @@ export const CLOSE = {
 } as const;
 
 export type Close = (typeof CLOSE)[keyof typeof CLOSE];
+
+/** Bytes of a close frame beside its code (RFC 6455, section 5.5.1). */
+const REASON_BYTES = 123;
+
+/** The reason as far as a close frame holds it, cut between two characters. A client's words may be in it. */
+export function fittingReason(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= REASON_BYTES) return reason;
+  let end = REASON_BYTES;
+  // Not before a byte that goes on with a character.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
+}

@@ -9,12 +9,13 @@ import type { LiveConnection } from '../live/connections.js';
 import type { LiveEvents } from '../live/live-events.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
-import { CLOSE, type Close } from './close-codes.js';
+import { CLOSE, fittingReason, type Close } from './close-codes.js';
 import type { Guest } from './guests.js';
 import type { Beating, Heartbeats } from './heartbeats.js';
 import { Lane } from './lane.js';
 import { OperationIds, type OperationCore, type OperationMessage } from './operation-ids.js';
 import { SocketOperation } from './operation.js';
+import { tidyPayload } from './payload.js';
 import { Pulse } from './pulse.js';
 import { SocketInbox, type InboxOwner } from './socket-inbox.js';
 import type { SocketLog } from './socket-log.js';
@@ -122,7 +123,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
 
   /** The core's way to close it, and everybody else's. */
   close(code: number, reason: string): void {
-    this.ws.close(code, reason);
+    this.ws.close(code, fittingReason(reason));
   }
 
   /** How the core hears of messages. */
@@ -199,8 +200,10 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     if (FROM_SERVER.has(envelope.type)) {
       this.end(CLOSE.BAD_MESSAGE);
     } else if (isOfOperation(envelope)) {
-      if (envelope.type === 'subscribe') this.inbox.add(envelope);
-      else if (envelope.type !== 'complete' || !this.inbox.complete(envelope.id)) this.begin(envelope);
+      if (envelope.type === 'subscribe') {
+        tidyPayload(envelope);
+        this.inbox.add(envelope);
+      } else if (envelope.type !== 'complete' || !this.inbox.complete(envelope.id)) this.begin(envelope);
     } else {
       // What is no JSON the core refuses itself. It sends back what a ping brings, which may nest deeper than can be written.
       this.handOn(message ?? text).catch((err: unknown) => {

@@ -66,6 +66,14 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
     expect(nginx.verdict).not.toMatch(/warn|emerg/);
   });
 
+  test('a request has the id that nginx gives it, in its log and in the answer, whatever a client calls it', async () => {
+    const { headers } = await fetch(`${nginx.url}/livez`, { headers: { 'x-request-id': 'of-a-client' } });
+    const id = headers.get('x-request-id');
+    expect(id).toMatch(/^[\da-f]{32}$/);
+    await eventually(5000, 'the line', async () => (await nginx.accessLog()).includes(` id=${id ?? ''} `));
+    expect(await nginx.accessLog()).not.toContain('of-a-client');
+  });
+
   test('a WebSocket carries events', async () => {
     const client = live(ada);
     const feed = subscribe(client, ROOM_EVENTS, { roomId });

@@ -18,6 +18,13 @@ interface Service {
   readonly depends_on?: Readonly<Record<string, { condition: string; restart?: boolean }>>;
   readonly volumes?: readonly string[];
   readonly healthcheck?: { test: readonly string[] };
+  readonly cap_drop?: readonly string[];
+  readonly cap_add?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly read_only?: boolean;
+  readonly tmpfs?: readonly string[];
+  readonly pids_limit?: number;
+  readonly mem_limit?: string;
 }
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -142,6 +149,19 @@ describe('docker-compose.yml', () => {
     }
   });
 
+  test('gives no service more than it needs', () => {
+    for (const [name, service] of services) {
+      expect([name, service.cap_drop]).toEqual([name, ['ALL']]);
+      expect([name, service.security_opt]).toEqual([name, ['no-new-privileges:true']]);
+      expect([name, service.pids_limit]).toEqual([name, expect.any(Number)]);
+      expect([name, service.mem_limit]).toEqual([name, expect.stringMatching(/^\$\{\w+:-\d+[mg]\}$/)]);
+      // The scanner writes where it likes.
+      if (name !== 'clamav') expect([name, service.read_only]).toEqual([name, true]);
+    }
+    // What previews are made in.
+    for (const [, { tmpfs, cap_add: added }] of apps) expect([tmpfs, added]).toEqual([['/tmp'], undefined]);
+  });
+
   test('has nginx in front of all processes, where they listen, and anew when one of them is', async () => {
     const port = /^ +PORT=(\d+)/m.exec(dockerfile)?.[1];
     const conf = await read('deploy/nginx.conf');
@@ -155,6 +175,11 @@ describe('docker-compose.yml', () => {
 });
 
 describe('The Dockerfile', () => {
+  test('runs on a Node that the package allows and its makers still support', () => {
+    const versions = [...dockerfile.matchAll(/^FROM node:(\d+)/gm)].map(([, version]) => Number(version));
+    expect(versions).toEqual([24, 24]);
+  });
+
   test('builds the server from what it copies', async () => {
     const [build = '', image = ''] = dockerfile.split(/^FROM .*$/m).slice(1);
     const folder = await mkdtemp(join(tmpdir(), 'parley-image-'));

@@ -279,6 +279,32 @@ describe('a socket', () => {
     expect(await raw.closed()).toBe(4409);
   });
 
+  test('is closed with 4409 for an id in use that is longer than a reason may be', async () => {
+    for (const id of ['i'.repeat(90), 'é'.repeat(200), '😀'.repeat(100), `a${'😀'.repeat(100)}`]) {
+      const raw = await signedIn();
+      raw.subscribe(id, MESSAGES, { roomId });
+      raw.subscribe(id, MESSAGES, { roomId });
+      expect(await raw.closed()).toBe(4409);
+    }
+  });
+
+  test.each([
+    ['an empty operationName', { operationName: '' }],
+    ['empty variables', { variables: '' }],
+    ['empty extensions', { extensions: '' }],
+    ['nulls', { operationName: null, variables: null, extensions: null }],
+    ['what it does not know', { id: 'x', key: 1, extra: [] }],
+  ])('takes %s for nothing', async (_what, more) => {
+    const raw = await signedIn();
+    raw.send({ id: 'a', type: 'subscribe', payload: { query: '{ __typename }', ...more } });
+    expect((await raw.take(3))[1]).toEqual({
+      id: 'a',
+      type: 'next',
+      payload: { data: { __typename: 'Query' } },
+    });
+    raw.close();
+  });
+
   test('is closed with 4429 for a second ConnectionInit', async () => {
     const raw = await signedIn();
     raw.send({ type: 'connection_init' });

@@ -81,6 +81,52 @@ describe('the client of graphql-sse', () => {
     expect(broken.results).toMatchObject([{ errors: [{ extensions: { code: 'BAD_CURSOR' } }] }]);
   });
 
+  test.each<[what: string, query: string, code: string, headers?: Record<string, string>]>([
+    ['does not parse', '{', 'GRAPHQL_PARSE_FAILED'],
+    ['is not valid', 'subscription { nothing }', 'GRAPHQL_VALIDATION_FAILED'],
+    ['lacks a variable', 'subscription ($id: ID!) { roomEvents(roomId: $id) { cursor } }', 'BAD_USER_INPUT'],
+    ['asks for too much', `{ ${'a { '.repeat(20)} b ${'} '.repeat(20)} }`, 'QUERY_TOO_COMPLEX'],
+    ['has a bad token', '{ viewer { id } }', 'UNAUTHENTICATED', { authorization: 'Bearer nonsense' }],
+    ['names an unknown hash', '', 'PERSISTED_QUERY_NOT_FOUND'],
+  ])(
+    'is told what %s by one answer and complete, on a stream with status 200',
+    async (_what, query, code, more) => {
+      const extensions =
+        query === '' ? { persistedQuery: { version: 1, sha256Hash: 'a'.repeat(64) } } : undefined;
+      const response = await fetch(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: {
+          accept: 'text/event-stream',
+          'content-type': 'application/json',
+          ...(more ?? ada.headers()),
+        },
+        body: JSON.stringify({ query, extensions }),
+      });
+      expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+      const [, data = ''] =
+        /^event: next\ndata: (.*)\n\nevent: complete\ndata:\n\n$/.exec(await response.text()) ?? [];
+      const { errors } = JSON.parse(data);
+      expect(errors[0].extensions.code).toBe(code);
+      expect(errors[0].extensions).not.toHaveProperty('http');
+    },
+  );
+
+  test('is told by a status that the request itself is wrong', async () => {
+    for (const [headers, body, status] of [
+      [{ 'content-type': 'application/json' }, '{', 400],
+      [{ 'content-type': 'text/plain' }, '{}', 403],
+      [{ 'content-type': 'application/json; charset=utf-16' }, '{}', 415],
+    ] as const) {
+      const response = await fetch(`${app.url}/graphql`, {
+        method: 'POST',
+        headers: { accept: 'text/event-stream', ...headers },
+        body,
+      });
+      expect(response.status).toBe(status);
+      expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'BAD_REQUEST' } }] });
+    }
+  });
+
   test('asks queries too', async () => {
     const feed = subscribe('{ viewer { user { handle } } }', {});
     expect(await feed.take(1, 'viewer')).toEqual([{ user: { handle: bob.handle } }]);

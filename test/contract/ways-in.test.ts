@@ -5,7 +5,7 @@ import type * as plainJson from '../../src/http/plain-json.js';
 import { limits } from '../../src/graphql/limits.js';
 import { startParley } from '../support/app.js';
 import { signUp, word, type Client } from '../support/client.js';
-import { sendBy, type RawAnswer, type RawRequest, type Way } from '../support/ways.js';
+import { sendBy, WAYS, type RawAnswer, type RawRequest, type Way } from '../support/ways.js';
 
 /** For each POST, whether the short way answered it. */
 const tookShortWay: boolean[] = [];
@@ -39,6 +39,12 @@ const ACCEPTS = [
   'text/html',
   'application/json; charset=latin1',
   ',',
+  'application/json;q=0',
+  'application/json;q=0, */*',
+  'application/json;q=0.1, application/graphql-response+json;q=0.2',
+  'application/json; charset="utf-8"',
+  'text/event-stream;q=0.5, application/json;q=0.1',
+  'text/plain; a="application/json, */*"',
 ];
 
 describe('Both ways in of a POST', () => {
@@ -233,9 +239,101 @@ describe('Both ways in of a POST', () => {
     }
   });
 
-  test('take a compressed body alike, which is none', async () => {
-    const body = gzipSync(JSON.stringify(ROOM()));
-    expect((await same({ body, headers: { 'content-encoding': 'gzip' } })).status).toBe(400);
+  test.each([
+    ['an empty operationName', { operationName: '' }],
+    ['operationName: null', { operationName: null }],
+    ['empty variables', { variables: '' }],
+    ['empty extensions', { extensions: '' }],
+    ['an empty documentId', { documentId: '' }],
+    ['nulls', { operationName: null, variables: null, extensions: null, documentId: null }],
+    ['what they do not know', { id: 'x', doc_id: 1, key: {}, operationKind: 'query' }],
+  ])('take %s for nothing', async (_what, more) => {
+    const answer = await same({ body: { query: '{ __typename }', ...more } });
+    expect(answer).toMatchObject({ status: 200, body: '{"data":{"__typename":"Query"}}' });
+    const search = new URLSearchParams({ query: '{ __typename }' });
+    for (const [name, value] of Object.entries(more))
+      search.set(name, value === null ? '' : typeof value === 'string' ? value : JSON.stringify(value));
+    const byGet = await fetch(`${app.url}/graphql?${search.toString()}`, {
+      headers: { 'x-graphql-yoga-csrf': '1' },
+    });
+    expect([byGet.status, await byGet.json()]).toEqual([200, { data: { __typename: 'Query' } }]);
+  });
+
+  test.each([
+    ['a compressed body', { 'content-encoding': 'gzip' }, 415],
+    ['a body compressed in another way', { 'content-encoding': 'br' }, 415],
+    ['a body that is said to be as it is', { 'content-encoding': 'identity' }, 200],
+  ])('answer %s alike', async (_what, headers, status) => {
+    const text = JSON.stringify(ROOM());
+    const body = headers['content-encoding'] === 'gzip' ? gzipSync(text) : text;
+    const answer = await same({ body, headers });
+    expect(answer.status).toBe(status);
+    if (status === 415) expect(answer.headers['accept-encoding']).toBe('identity');
+  });
+
+  test.each([
+    ['; charset=utf-8', 200],
+    ['; charset="UTF-8"', 200],
+    ['; a="b;charset=latin1"; charset=utf8', 200],
+    [';charset=us-ascii', 200],
+    ['; charset=latin1', 415],
+    ['; charset="iso-8859-1"', 415],
+    ['; charset=utf-16', 415],
+    [' ; Charset=Windows-1252', 415],
+  ])('take the charset of a type with %s alike', async (charset, status) => {
+    const query = '{ __typename }';
+    for (const way of ['short', 'long'] as const) {
+      const answer = await send(way, { body: { query }, headers: { 'content-type': WAYS[way] + charset } });
+      expect(answer.status).toBe(status);
+    }
+  });
+
+  test('store nothing damaged: letters in another encoding are refused, a byte order mark is none of the text', async () => {
+    const query = `mutation ($name: String!) { createRoom(input: { slug: "room-${word()}", name: $name, visibility: PUBLIC }) { room { name } } }`;
+    const text = JSON.stringify({ query, variables: { name: 'Küche' } });
+    expect((await same({ body: Buffer.from(text, 'latin1') })).status).toBe(400);
+    expect((await same({ body: Buffer.from(`\uFEFF${text}`, 'utf16le') })).status).toBe(400);
+    const { body } = await send('short', { body: `\uFEFF${text}` });
+    expect(JSON.parse(body).data.createRoom.room.name).toBe('Küche');
+  });
+
+  test('tell a client what it can read instead when it takes nothing of that, and do nothing', async () => {
+    const slug = `room-${word()}`;
+    const query = `mutation { createRoom(input: { slug: "${slug}", name: "Unread", visibility: PUBLIC }) { eventCursor } }`;
+    for (const accept of ['text/html', 'application/json;q=0', 'image/*, text/plain', 'multipart/mixed']) {
+      const { status, body } = await same({ headers: { accept }, body: { query } });
+      expect([status, JSON.parse(body)]).toMatchObject([
+        406,
+        { errors: [{ extensions: { code: 'BAD_REQUEST' } }] },
+      ]);
+    }
+    expect((await user.run(`{ roomBySlug(slug: "${slug}") { slug } }`))['roomBySlug']).toBeNull();
+  });
+
+  test('let no cache keep an answer, and no browser take it for anything else', async () => {
+    for (const body of [ROOM(), QUERY, { query: '{ nothing }' }, { query: '{' }, '{', [{}]]) {
+      const { headers } = await same({ body });
+      expect(headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    }
+  });
+
+  test('ask for a token where one is bad', async () => {
+    const { status, headers } = await same({ body: ROOM(), headers: { authorization: 'Bearer nonsense' } });
+    expect([status, headers['www-authenticate']]).toEqual([401, 'Bearer']);
+  });
+
+  test('answer a batch by a list of errors, one for each', async () => {
+    const body = [{ query: '{ __typename }' }, {}, 1];
+    const refused = { errors: [expect.objectContaining({ extensions: { code: 'BAD_REQUEST' } })] };
+    const old = await same({ body, headers: { accept: 'application/json' } });
+    expect([old.status, JSON.parse(old.body)]).toEqual([200, [refused, refused, refused]]);
+    const current = await same({ body, headers: { accept: 'application/graphql-response+json' } });
+    expect([current.status, JSON.parse(current.body)]).toEqual([400, [refused, refused, refused]]);
+    // The answer to one that is too long, or empty, is one error.
+    for (const batch of [[], Array.from({ length: 5000 }, () => 1)]) {
+      const { status, body: text } = await same({ body: batch });
+      expect([status, JSON.parse(text)]).toEqual([400, refused]);
+    }
   });
 
   test('are two: a query and a mutation take the short one, also with errors, and what is refused before does not', async () => {

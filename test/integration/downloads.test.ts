@@ -131,6 +131,37 @@ describe.each(stores)('downloads from %s', (store) => {
     expect((await get(picture, { range: 'bytes=0-9', 'if-range': etag })).status).toBe(206);
   });
 
+  test('a request for another state of the file is 412, before anything else is looked at', async () => {
+    const { headers } = await get(picture);
+    const etag = String(headers.etag);
+    const modified = String(headers['last-modified']);
+    const [before, after] = [-60_000, 60_000].map((ms) => new Date(Date.parse(modified) + ms).toUTCString());
+    for (const [conditions, expected] of [
+      [{ 'if-match': etag }, 200],
+      [{ 'if-match': `"a,b", ${etag}` }, 200],
+      [{ 'if-match': '*' }, 200],
+      [{ 'if-match': '"other"' }, 412],
+      [{ 'if-match': `W/${etag}` }, 412],
+      [{ 'if-match': etag.replaceAll('"', '') }, 412],
+      [{ 'if-match': '"other"', 'if-none-match': etag }, 412],
+      [{ 'if-match': '"other"', range: 'bytes=0-1' }, 412],
+      [{ 'if-match': etag, range: 'bytes=0-1' }, 206],
+      [{ 'if-match': etag, 'if-none-match': etag }, 304],
+      [{ 'if-unmodified-since': modified }, 200],
+      [{ 'if-unmodified-since': after }, 200],
+      [{ 'if-unmodified-since': before }, 412],
+      [{ 'if-unmodified-since': 'yesterday' }, 200],
+      [{ 'if-match': etag, 'if-unmodified-since': before }, 200],
+      [{ 'if-unmodified-since': before, range: 'bytes=0-1' }, 412],
+    ] as const) {
+      for (const method of ['GET', 'HEAD']) {
+        const { status } = await get(picture, conditions as unknown as Record<string, string>, method);
+        const ranged = expected === 206 && method === 'HEAD' ? 200 : expected;
+        expect([conditions, method, status]).toEqual([conditions, method, ranged]);
+      }
+    }
+  });
+
   test('a link that was altered, for another file, or with more to it is refused', async () => {
     const other = new URL(await linkTo('other.png', BYTES));
     const link = new URL(picture);

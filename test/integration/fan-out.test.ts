@@ -86,6 +86,33 @@ describe.each(backends)('Many who follow one room, on %s', (backend) => {
     await client.dispose();
   });
 
+  test('are told of an error without a place in a document, since each has its own', async () => {
+    const clients = [live(ada), live(bob)];
+    const selection = `{ __typename cursor ... on FileAdded { file { name url(expiresIn: 0) } } }`;
+    const feeds = [
+      subscribe(clients[0]!, `subscription ($roomId: ID!) { roomEvents(roomId: $roomId) ${selection} }`, {
+        roomId,
+      }),
+      subscribe(
+        clients[1]!,
+        `# The same, written otherwise.\n\n subscription ($roomId: ID!) {\n  roomEvents(roomId: $roomId)\n   ${selection} }`,
+        { roomId },
+      ),
+    ];
+    for (const feed of feeds) await feed.take(1, 'roomEvents');
+    await ada.upload(roomId, 'a.txt', 'text');
+    for (const feed of feeds) {
+      const error = await eventually(10_000, 'the error', () =>
+        feed.error === undefined ? feed.results.find(({ errors }) => errors)?.errors : feed.error,
+      );
+      expect(error).toEqual([
+        expect.objectContaining({ extensions: expect.objectContaining({ code: 'BAD_USER_INPUT' }) }),
+      ]);
+      expect(error[0]).not.toHaveProperty('locations');
+    }
+    for (const client of clients) await client.dispose();
+  });
+
   test('are shown each their own where a field hangs on who asks', async () => {
     const clients = [live(ada), live(bob)];
     const feeds = clients.map((client) => subscribe(client, OWN, { roomId }));

@@ -184,6 +184,61 @@ describe.each(kinds)('resumable uploads on $backend, into $store', ({ backend, s
     await nothingKept();
   });
 
+  test('the method that is meant counts, whatever the request’s own is', async () => {
+    const { upload, url, token } = await begin(1000);
+    const meant = (method: string, override: string) =>
+      tusRequest(url, method, token, { 'x-http-method-override': override });
+    for (const method of ['DELETE', 'POST', 'HEAD']) {
+      const head = await meant(method, 'head');
+      expect([head.status, head.headers['upload-offset'], head.body]).toEqual([200, '0', '']);
+    }
+    expect((await meant('DELETE', 'GET')).status).toBe(405);
+    const bytes = picture(1000);
+    const sent = await tusRequest(
+      url,
+      'POST',
+      token,
+      {
+        'x-http-method-override': 'PATCH',
+        'upload-offset': '0',
+        'content-type': 'Application/Offset+Octet-Stream',
+      },
+      bytes.subarray(0, 400),
+    );
+    expect([sent.status, sent.headers['upload-offset']]).toEqual([204, '400']);
+    const unknown = await tusRequest(`${url}x`, 'POST', token, { 'x-http-method-override': 'HEAD' });
+    expect([unknown.status, unknown.body]).toEqual([404, '']);
+    await ada.run(CANCEL_UPLOAD, { id: upload['id'] });
+    await nothingKept();
+  });
+
+  test('every answer to a PATCH says when the upload expires, to those who hold its token', async () => {
+    const { upload, url, token } = await begin(1000);
+    const bytes = picture(1000);
+    const expires = (answer: TusAnswer): number => Date.parse(String(answer.headers['upload-expires']));
+    const errors = [
+      await patch(url, token, 1, bytes),
+      await patch(url, token, 0, bytes, { 'content-type': 'text/plain' }),
+      await patch(url, token, 0, bytes, { 'upload-checksum': `sha1 ${createHash('sha1').digest('base64')}` }),
+      await patch(url, token, 0, Buffer.concat([bytes, bytes])),
+    ];
+    expect(errors.map(({ status }) => status)).toEqual([409, 415, 460, 413]);
+    for (const error of errors) expect(expires(error)).toBeGreaterThan(Date.now() + 23 * 3_600_000);
+    expect(expires(await patch(url, 'nonsense', 0, bytes, { 'content-type': 'text/plain' }))).toBeNaN();
+    await ada.run(CANCEL_UPLOAD, { id: upload['id'] });
+    await nothingKept();
+  });
+
+  test('a complete upload is ended by DELETE too, and its file stays', async () => {
+    const { upload, url, token } = await begin(1000);
+    const bytes = picture(1000);
+    expect((await patch(url, token, 0, bytes)).status).toBe(204);
+    expect((await tusRequest(url, 'DELETE', token)).status).toBe(204);
+    expect((await ended(ada, upload['id']))['file']).toMatchObject({ sha256: sha256(bytes) });
+    expect((await tusRequest(url, 'DELETE', token)).status).toBe(204);
+    expect(await ended(ada, upload['id'])).toMatchObject({ state: 'DONE' });
+  });
+
   test('only the token of an upload opens it', async () => {
     const { url, token, upload } = await begin(1000);
     const other = await begin(1000);
@@ -220,7 +275,8 @@ describe.each(kinds)('resumable uploads on $backend, into $store', ({ backend, s
     const { url, token, upload } = await begin(1000);
     expect((await patch(url, token, 1, bytes.subarray(1))).status).toBe(409);
     expect((await patch(url, token, 0, Buffer.concat([bytes, bytes]))).status).toBe(413);
-    expect((await patch(url, token, 0, bytes, { 'content-type': 'image/png' })).status).toBe(400);
+    expect((await patch(url, token, 0, bytes, { 'content-type': 'image/png' })).status).toBe(415);
+    expect((await patch(url, token, 0, bytes, { 'content-encoding': 'gzip' })).status).toBe(415);
     expect(await offsetOf(url, token)).toBe(0);
     const half = await patch(url, token, 0, bytes.subarray(0, 500));
     expect([half.status, half.headers['upload-offset']]).toEqual([204, '500']);

@@ -107,9 +107,16 @@ export class UploadStore extends DataStore {
     return received;
   }
 
+  /** When an upload that is not complete expires; undefined for any other. */
+  async expiryOf(id: string): Promise<Date | undefined> {
+    const row = await this.find(id).catch(() => undefined);
+    return row?.state === 'RECEIVING' ? row.expires_at : undefined;
+  }
+
+  /** Of one that is complete nothing is left to end: its file is deleted as any other is. */
   override async remove(id: string): Promise<void> {
     const row = await this.find(id);
-    if (row.state !== 'RECEIVING') throw new SaidError(ERRORS.INVALID_TERMINATION);
+    if (row.state !== 'RECEIVING') return;
     if (!(await cancelUpload(this.deps.db, { id, fence: this.lock().fence }))) throw interrupted();
     this.deps.discarded();
   }

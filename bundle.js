@@ -1,11 +1,20 @@
-import { rm } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { build } from 'esbuild';
+
+/**
+ * Builds dist/, beside itself: what runs from there finds its files until the new ones are whole, and keeps them when a build fails.
+ * `--server`: without what front ends take of the package.
+ */
+const [DRAFT, OLD] = ['dist.new', 'dist.old'];
+await rm(DRAFT, { recursive: true, force: true });
 
 /**
  * The server in a few files, to dist/src: loading the thousand modules that it consists of takes longer than all else that a start does.
  * Types are not looked at here, that is `npm run typecheck`.
  */
-await rm('dist', { recursive: true, force: true });
 await build({
   entryPoints: {
     main: 'src/main.ts',
@@ -14,7 +23,7 @@ await build({
     'picture-child': 'src/files/processing/picture-child.ts',
     'password-thread': 'src/accounts/password-thread.js',
   },
-  outdir: 'dist/src',
+  outdir: `${DRAFT}/src`,
   bundle: true,
   // What only one of the entries takes, or is imported when it is needed, is a file of its own.
   splitting: true,
@@ -46,3 +55,15 @@ await build({
   sourcesContent: false,
   logLevel: 'warning',
 });
+
+if (!process.argv.includes('--server')) {
+  const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
+  execFileSync(process.execPath, [tsc, '-p', 'tsconfig.client.json', '--outDir', DRAFT], {
+    stdio: 'inherit',
+  });
+}
+
+await rm(OLD, { recursive: true, force: true });
+if (existsSync('dist')) await rename('dist', OLD);
+await rename(DRAFT, 'dist');
+await rm(OLD, { recursive: true, force: true });

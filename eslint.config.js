@@ -38,6 +38,7 @@ export default defineConfig(
   {
     ignores: [
       'dist/',
+      'dist.*/',
       'data/',
       'coverage/',
       'test/contract/generated/',

@@ -6,18 +6,27 @@ import { obeySignals } from './cluster/signals.js';
 import { runWorker } from './cluster/worker.js';
 import type { Config } from './config/config.js';
 import { loadConfig } from './config/env.js';
-import { explain } from './db/explain.js';
-import { createLogger } from './observability/logger.js';
+import { placesOf } from './config/places.js';
+import { explain, runCommand } from './db/explain.js';
+import { createLogger, logWarnings } from './observability/logger.js';
+import { packageVersion } from './package-directory.js';
 
 /**
  * The program: its only process, the primary of several (WORKERS), or one of those. The primary runs this very file again for each
  * of them, and loads none of what serves. Exit codes: 0 stopped when asked to, 1 could not start or broke.
  */
 async function main(): Promise<void> {
-  const config = loadConfig();
+  const doubts: string[] = [];
+  const config = loadConfig((line) => doubts.push(line));
   const logger = createLogger(config.logLevel);
+  logWarnings(logger);
   const start = async (own: Config) => (await import('./app.js')).createApp(own, logger);
 
+  if (cluster.isPrimary) {
+    const started = { version: packageVersion(), node: process.version, processes: config.workers };
+    logger.info({ ...started, ...placesOf(config) }, 'starting');
+    for (const line of doubts) logger.warn(line);
+  }
   if (cluster.isWorker) {
     // Its metrics are the primary's to serve.
     const own = { ...config, metrics: { ...config.metrics, port: undefined } };
@@ -33,12 +42,9 @@ async function main(): Promise<void> {
     process.stdout.write(`parley listening on ${url}\n`);
   } else {
     const app = await start(config);
-    obeySignals(alone(app, logger), config.drainDelayMs, logger);
+    obeySignals(alone(app), config.drainDelayMs, logger);
     process.stdout.write(`parley listening on ${app.url}\n`);
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`parley: ${explain(error)}\n`);
-  process.exit(1);
-});
+runCommand(main);

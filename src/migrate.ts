@@ -1,7 +1,8 @@
 import { loadConfig } from './config/env.js';
-import { runCommand, withDatabase } from './db/command.js';
+import { withDatabase } from './db/command.js';
+import { runCommand } from './db/explain.js';
 import { createMigrator, requireSuccess } from './db/migrator.js';
-import { createLogger } from './observability/logger.js';
+import { createLogger, logWarnings } from './observability/logger.js';
 
 const USAGE = `usage: npm run migrate -- up | down | status
   up      apply every step that is missing
@@ -16,7 +17,9 @@ async function main(command: string | undefined): Promise<void> {
     return;
   }
   const config = loadConfig();
-  await withDatabase(config, createLogger(config.logLevel), async (db) => {
+  const logger = createLogger(config.logLevel);
+  logWarnings(logger);
+  await withDatabase(config, logger, async (db) => {
     const migrator = createMigrator(db);
     if (command === 'status') {
       for (const { name, executedAt } of await migrator.getMigrations()) {

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -11,4 +11,10 @@ export function packageDirectory(): string {
     directory = parent;
   }
   return directory;
+}
+
+/** As package.json has it. */
+export function packageVersion(): string {
+  const text = readFileSync(join(packageDirectory(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,10 +1,9 @@
 import type { App } from '../app.js';
-import type { Logger } from '../observability/logger.js';
 import { leave } from './leave.js';
 import type { Program } from './signals.js';
 
 /** A program of one process. There is nothing that it could be rolled to. */
-export const alone = (app: App, logger: Logger): Program => ({
+export const alone = (app: App): Program => ({
   stop: (ms) =>
     leave(
       {
@@ -15,5 +14,4 @@ export const alone = (app: App, logger: Logger): Program => ({
       ms,
     ),
   kill: () => undefined,
-  roll: () => logger.warn('SIGHUP replaces processes while others serve: it needs WORKERS=2 or more'),
 });

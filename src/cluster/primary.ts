@@ -60,7 +60,7 @@ export class Primary {
   }
 
   /** Replaces all processes. One that is asked for during another one comes after it; more than one come to one. */
-  roll(): void {
+  readonly roll = (): void => {
     if (this.isStopping) return;
     if (this.rolling !== undefined) {
       this.rollsAgain = true;
@@ -72,7 +72,7 @@ export class Primary {
       this.rollsAgain = false;
       this.roll();
     });
-  }
+  };
 
   /** Lets all of them leave, after `ms` in which they serve on. Resolves when they are gone. */
   async stop(ms: number): Promise<void> {

@@ -17,7 +17,7 @@ export async function runWorker(
   isCounted: boolean,
 ): Promise<void> {
   for (const signal of SIGNALS) process.on(signal, () => undefined);
-  process.on('uncaughtException', (err) => {
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (err) => {
     logger.fatal({ err }, 'broken');
     process.exit(1);
   });

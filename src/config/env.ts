@@ -2,6 +2,8 @@ import { delimiter, resolve } from 'node:path';
 import type { z } from 'zod';
 import { StartError } from '../errors.js';
 import type { Config } from './config.js';
+import { doubtfulNames } from './doubtful-names.js';
+import { readEnvFile, type EnvFile } from './env-file.js';
 import { schema } from './variables.js';
 
 /** One line for the operator: which variable, what it got, what it takes. */
@@ -189,13 +191,25 @@ function identityProvider(env: z.infer<typeof schema>): Config['identityProvider
   return { jwksUrl, issuer, audience };
 }
 
-/** The configuration of this process: `.env` in the working directory, which the environment overrides. Throws ConfigError. */
-export function loadConfig(): Config {
+/**
+ * The configuration of this process: `.env` in the working directory, which the environment overrides. Calls `doubt` with a line for
+ * whatever is ignored there and may be meant for this program. Throws ConfigError.
+ */
+export function loadConfig(doubt: (line: string) => void = () => undefined): Config {
+  let file: EnvFile | undefined;
   try {
-    process.loadEnvFile();
+    file = readEnvFile('.env');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-      throw new ConfigError(`.env: ${(error as Error).message}`);
+    throw new ConfigError(`.env: ${(error as Error).message}`);
   }
-  return readConfig(process.env);
+  // Libraries read it too, such as Amazon's.
+  for (const [name, value] of Object.entries(file?.values ?? {})) process.env[name] ??= value;
+  const config = readConfig(process.env);
+  for (const line of file?.idle ?? [])
+    doubt(`.env: line ${String(line)} sets nothing: it takes the form NAME=value`);
+  for (const [name, meant] of doubtfulNames(process.env)) {
+    const instead = meant === undefined ? 'the README lists all variables' : `${meant} may be meant`;
+    doubt(`${JSON.stringify(name)} is no variable of this program, and is ignored: ${instead}`);
+  }
+  return config;
 }

@@ -34,8 +34,8 @@ export const duration = z
 /** Seconds; milliseconds once read. */
 export const seconds = z
   .string()
-  .regex(/^\d{1,3}s$/, 'a number of seconds up to 999s, such as 5s, or 0s for none')
-  .transform((text) => Number(text.slice(0, -1)) * 1000);
+  .regex(/^(?:\d{1,3}s|0)$/, 'a number of seconds up to 999s, such as 5s, or 0 for none')
+  .transform((text) => Number.parseInt(text, 10) * 1000);
 
 /** What one person, and all of one address, may do in a minute; undefined once read where it is `off`. */
 export const rate = z

@@ -13,8 +13,11 @@ const FRESH_MS = 5000;
 const TOLERATED_MS = 10_000;
 /** Nothing is deleted for so long once the database's clock has moved: longer than a lease takes to be renewed. */
 const SETTLING_MS = 300_000;
-/** Postgres intervals: a jump beyond the first is doubted for the second, restarts included. */
-const [JUMP, DOUBT] = ['1 day', '1 day'];
+/**
+ * Postgres intervals: a jump beyond the first is doubted for the second, restarts included, and no more once the clock was set back by the
+ * third: processes that look at the same time may do so in another order.
+ */
+const [JUMP, DOUBT, BACK] = ['1 day', '1 day', '10 seconds'];
 
 /**
  * The database's clock as this process knows it: what was asked last, and the monotonic clock since. All that is signed, and all that
@@ -81,7 +84,7 @@ export class Clock {
       with before as (select seen_at, doubted_until, clock_timestamp() as now from clock for update)
       update clock set seen_at = now, doubted_until = case
         when now > before.seen_at + ${JUMP}::interval then now + ${DOUBT}::interval
-        when now < before.seen_at then null
+        when now < before.seen_at - ${BACK}::interval then null
         else before.doubted_until end
       from before
       returning extract(epoch from now - before.seen_at)::bigint as "jumpSeconds",

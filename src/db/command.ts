@@ -2,18 +2,10 @@ import type { Config } from '../config/config.js';
 import type { Logger } from '../observability/logger.js';
 import type { Database } from './database.js';
 import { acquireDataDirLock } from './embedded/data-dir-lock.js';
-import { explain } from './explain.js';
+import { refuseNewer } from './migrator.js';
 import { openDatabase } from './open.js';
 
-/** Runs a command beside the server; what it throws ends the process with code 1 and one line that says why. */
-export function runCommand(command: () => Promise<void>): void {
-  command().catch((error: unknown) => {
-    process.stderr.write(`parley: ${explain(error)}\n`);
-    process.exit(1);
-  });
-}
-
-/** Opens the configured database for `work`; an embedded one must not be in use, and is held meanwhile. Throws DataDirInUseError. */
+/** Opens the configured database for `work`; an embedded one must not be in use, and is held meanwhile. Throws DataDirInUseError, and StartError for one of a newer version. */
 export async function withDatabase<T>(
   config: Config,
   logger: Logger,
@@ -22,7 +14,10 @@ export async function withDatabase<T>(
   await using _lock = config.databaseUrl === undefined ? await acquireDataDirLock(config.dataDir) : undefined;
   const database = await openDatabase(config, logger);
   try {
-    return await database.withoutLimits(work);
+    return await database.withoutLimits(async (db) => {
+      await refuseNewer(db);
+      return await work(db);
+    });
   } finally {
     await database.close();
   }

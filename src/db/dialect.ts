@@ -7,16 +7,11 @@ import type { Logger } from '../observability/logger.js';
 import type { PoolFigures } from '../observability/metrics.js';
 import { tracing } from '../observability/tracing.js';
 import type { Database } from './database.js';
-import {
-  applyLimits,
-  LIMITS_OF_COMMANDS,
-  limitsOfBackground,
-  limitsOfRequests,
-  type StatementLimits,
-} from './limits.js';
+import { LIMITS_OF_COMMANDS, limitsOfBackground, limitsOfRequests, type StatementLimits } from './limits.js';
 import { Ping } from './ping.js';
 import { Pipeline } from './pipeline.js';
 import { PipeliningPool } from './pipelining-pool.js';
+import { prepareSession } from './session.js';
 import { preparedAs } from './statement.js';
 import { timestampOf } from './timestamps.js';
 import type { Tables } from './tables.js';
@@ -213,7 +208,7 @@ function openPool(
   logger: Logger,
 ): Pool {
   // The pool waits for it, whatever its types say.
-  const onConnect: unknown = (client: pg.ClientBase) => applyLimits(client, limits, CONNECT_MS);
+  const onConnect: unknown = (client: pg.ClientBase) => prepareSession(client, limits, CONNECT_MS);
   const pool = new Pool(
     { ...config, Client: PreparingClient, onConnect: onConnect as pg.PoolConfig['onConnect'] },
     logger,

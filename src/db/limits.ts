@@ -1,6 +1,3 @@
-import type pg from 'pg';
-import { inTime } from '../async/timeout.js';
-
 /** How long work of one kind may take on the database's server, in milliseconds. */
 export interface StatementLimits {
   /** A statement without a byte of an answer for so long: its connection is taken for dead, and closed. */
@@ -35,15 +32,13 @@ export const LIMITS_OF_COMMANDS: StatementLimits = {
   idleMs: 0,
 };
 
-/**
- * Has a new connection's server keep to the limits, within `ms` milliseconds. By a statement, for poolers refuse most settings
- * at the start of a connection.
- */
-export async function applyLimits(
-  client: pg.ClientBase,
-  { statementMs, lockMs, idleMs }: StatementLimits,
-  ms: number,
-): Promise<void> {
-  const settings = `set statement_timeout = ${String(statementMs)}; set lock_timeout = ${String(lockMs)}; set idle_in_transaction_session_timeout = ${String(idleMs)}`;
-  await inTime(client.query(settings), ms, 'a new connection to the database did not answer');
-}
+/** What has a server keep to the limits. */
+export const settingsOf = ({
+  statementMs,
+  lockMs,
+  idleMs,
+}: StatementLimits): Readonly<Record<string, string>> => ({
+  statement_timeout: String(statementMs),
+  lock_timeout: String(lockMs),
+  idle_in_transaction_session_timeout: String(idleMs),
+});

@@ -1,13 +1,36 @@
-import { Migrator, type MigrationResultSet } from 'kysely';
+import { Migrator, sql, type MigrationResultSet } from 'kysely';
 import { migrations } from '../../migrations/index.js';
+import { packageVersion } from '../package-directory.js';
+import { StartError } from '../errors.js';
 import type { Database } from './database.js';
+
+const UNDEFINED_TABLE = '42P01';
 
 /** Kysely's migrator over migrations/: it holds an advisory lock while it runs, so processes that start together queue. */
 export const createMigrator = (db: Database): Migrator =>
   new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } });
 
+/** Throws StartError for a database that has steps of a newer version, whose tables this one would misread. */
+export async function refuseNewer(db: Database): Promise<void> {
+  // Not by the migrator, which fails on them.
+  const { rows } = await sql<{ name: string }>`
+    select name from ${sql.table('kysely_migration')} order by name desc`
+    .execute(db)
+    .catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === UNDEFINED_TABLE) return { rows: [] };
+      throw error;
+    });
+  const unknown = rows.map(({ name }) => name).filter((name) => !(name in migrations));
+  if (unknown[0] === undefined) return;
+  throw new StartError(
+    `the database is of a newer version of Parley: it has the migration ${unknown[0]}, which version ${packageVersion()} does not know. ` +
+      'Start that version or a newer one; to go back to this one, revert its migrations with it first (`npm run migrate -- down`)',
+  );
+}
+
 /** Applies what is missing. Throws what made a step fail; its transaction is rolled back. */
 export async function migrateToLatest(db: Database): Promise<void> {
+  await refuseNewer(db);
   requireSuccess(await createMigrator(db).migrateToLatest());
 }
 

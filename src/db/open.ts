@@ -7,7 +7,8 @@ import type { Database } from './database.js';
 import { connectPostgres, openPostgres, overPool, Pool, serverAt } from './dialect.js';
 import { openEmbeddedPostgres } from './embedded/pglite.js';
 import { startVacuum } from './embedded/vacuum.js';
-import { refuseLossyPooler } from './pooler.js';
+import { connectAlone, refuseLossyPooler } from './pooler.js';
+import { checkServer } from './server-check.js';
 
 /** The embedded Postgres has no autovacuum. */
 const VACUUM_MS = 10 * 60_000;
@@ -25,11 +26,11 @@ export interface OpenDatabase {
   close(): Promise<void>;
 }
 
-/** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. */
+/** The configured Postgres, or the embedded one in `dataDir`, whose lock the caller holds. Throws StartError for a server that will not do. */
 export async function openDatabase(config: Config, logger: Logger): Promise<OpenDatabase> {
   const { databaseUrl } = config;
   if (databaseUrl === undefined) return openEmbedded(config, logger);
-  await refuseLossyPooler(serverAt(databaseUrl));
+  await checkDatabase(databaseUrl);
   const postgres = openPostgres(config, databaseUrl, logger);
   return {
     db: postgres.db,
@@ -46,6 +47,14 @@ export async function openDatabase(config: Config, logger: Logger): Promise<Open
     pool: () => postgres.figures(),
     close: () => postgres.close(),
   };
+}
+
+/** Over one connection, and a second one where there is a pooler. */
+async function checkDatabase(databaseUrl: string): Promise<void> {
+  const server = serverAt(databaseUrl);
+  await using alone = await connectAlone(server);
+  await refuseLossyPooler(alone.client, server);
+  await checkServer(alone.client);
 }
 
 /** It falls silent never: it runs on this thread. */

@@ -2,7 +2,8 @@ import { Socket } from 'node:net';
 import type pg from 'pg';
 import type { SilenceWatch } from '../async/silence-watch.js';
 import type { Logger } from '../observability/logger.js';
-import { applyLimits, type StatementLimits } from './limits.js';
+import type { StatementLimits } from './limits.js';
+import { prepareSession } from './session.js';
 import { MortalClient, watchClient } from './watched-client.js';
 
 /** Statements that may be under way on one connection: whoever comes then is answered sooner beside them. */
@@ -114,7 +115,7 @@ export class Pipeline {
   private async begin(client: pg.Client): Promise<void> {
     await client.connect();
     watchClient(this.watch, client, this.onSilent);
-    await applyLimits(client, this.limits, SETTINGS_MS);
+    await prepareSession(client, this.limits, SETTINGS_MS);
   }
 
   private async leave(): Promise<void> {

@@ -10,19 +10,18 @@ const PREPARED: pg.QueryConfig = { name: 'parley_pooler', text: 'select pg_backe
 
 /**
  * Finds a pooler before Postgres that leads the transactions of one connection to different sessions, where statements that were
- * prepared in another one fail. Throws StartError, and what keeps it from connecting.
+ * prepared in another one fail. `client`: a connection there, as others will be made by `config`. Throws StartError, and what keeps it from connecting.
  */
-export async function refuseLossyPooler(config: pg.ClientConfig): Promise<void> {
-  await using one = await connected(config);
-  const { rows } = await inTime(one.client.query<{ pid: number }>(PREPARED), ASK_MS, 'no answer');
+export async function refuseLossyPooler(client: pg.Client, config: pg.ClientConfig): Promise<void> {
+  const { rows } = await inTime(client.query<{ pid: number }>(PREPARED), ASK_MS, 'no answer');
   // Without one, a session is whom the connection was told that it is.
-  if (rows[0]?.pid === (one.client as unknown as { processID: number }).processID) return;
-  await using other = await connected(config);
+  if (rows[0]?.pid === (client as unknown as { processID: number }).processID) return;
+  await using other = await connectAlone(config);
   try {
     // Where they share sessions this one takes what the first has left, and keeps it.
     await inTime(other.client.query('begin'), ASK_MS, 'no answer');
     await inTime(other.client.query(PREPARED), ASK_MS, 'no answer');
-    await inTime(one.client.query(PREPARED), ASK_MS, 'no answer');
+    await inTime(client.query(PREPARED), ASK_MS, 'no answer');
   } catch (error) {
     // All sessions may be in use.
     if (error instanceof SilenceError) return;
@@ -35,7 +34,10 @@ export async function refuseLossyPooler(config: pg.ClientConfig): Promise<void> 
   }
 }
 
-async function connected(config: pg.ClientConfig): Promise<AsyncDisposable & { readonly client: pg.Client }> {
+/** A connection of no pool. */
+export async function connectAlone(
+  config: pg.ClientConfig,
+): Promise<AsyncDisposable & { readonly client: pg.Client }> {
   const client = new MortalClient(config);
   client.on('error', () => undefined);
   await client.connect();

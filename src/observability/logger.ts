@@ -50,6 +50,13 @@ export function createLogger(level: Config['logLevel'], to: DestinationStream = 
   );
 }
 
+/** Lets Node, and libraries by it, warn in the log: on standard error by themselves they would be texts of many lines. */
+export function logWarnings(logger: Logger): void {
+  process.removeAllListeners('warning').on('warning', ({ name, message }) => {
+    logger.warn({ warning: name, text: message }, 'a library warns');
+  });
+}
+
 /**
  * Logs a line that comes with every request: its fields are JSON already, such as `,"status":200`, in the order in which they are to stand.
  * What pino would write, for a third of what it costs: it looks at each value, and for options that nobody has set.
@@ -118,6 +125,10 @@ function standardError(): DestinationStream {
     contentMode: 'buffer',
   });
   stream.on('drop', () => {
+    counts.logLinesDropped += 1;
+  });
+  // A terminal that was closed, or a full disk, must not end what the lines are about.
+  stream.on('error', () => {
     counts.logLinesDropped += 1;
   });
   return { write: (line) => stream.write(Buffer.from(line) as never) };

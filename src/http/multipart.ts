@@ -105,6 +105,7 @@ class Gate {
   private map: FileMap | undefined;
   private parts: PartQueue | undefined;
   private readonly begunFields = new Set<string>();
+  private passedOver = 0;
 
   constructor(
     private readonly req: IncomingMessage,
@@ -191,8 +192,13 @@ class Gate {
    */
   private kindOf({ name, isFile, charset }: PartSaid): PartKind {
     if (this.parts !== undefined) return 'file';
-    if ((name !== 'operations' && name !== 'map') || this.begunFields.has(name))
-      return isFile ? 'file' : 'skip';
+    if ((name !== 'operations' && name !== 'map') || this.begunFields.has(name)) {
+      if (isFile) return 'file';
+      // The parser counts none that it passes over.
+      this.passedOver += 1;
+      if (this.passedOver > STRANGERS) this.refuse(new MultipartError('Too many fields before `map`.'));
+      return 'skip';
+    }
     this.begunFields.add(name);
     if (isUtf8Name(charset)) return 'field';
     this.refuse(new MultipartError(`\`${name}\` must be in UTF-8.`));

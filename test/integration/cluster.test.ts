@@ -114,6 +114,12 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       // The one that hands connections out has loaded nothing of what serves.
       expect(await memoryOf(command.pid)).toBeLessThan(0.75 * (await memoryOf(before[0]!)));
 
+      const served = (): number => new Set(logged(command, 'request').map(({ pid }) => pid)).size;
+      await eventually(10_000, 'both serve', async () => {
+        // Each by a connection of its own, which fetch may keep.
+        await get(`${url}/`);
+        return served() === 2;
+      });
       const user = await signUp(url);
       const roomId = await user.createRoom();
       const sockets: ConnectedSocket[] = [];
@@ -139,7 +145,7 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       await eventually(30_000, 'both serve', async () => {
         // One that has just started shows by its request. Those of probes are not logged at this level.
         await get(`${url}/`);
-        return new Set(logged(command, 'request').map(({ pid }) => pid)).size === 3;
+        return served() === 3;
       });
       expect(logged(command, 'a process ended by itself: another one is started')).toMatchObject([
         { worker: before[0], reason: 'a process ended with SIGKILL' },

@@ -64,6 +64,10 @@ export interface SaidOfBytes {
   readonly cacheControl: string;
 }
 
-/** Whether a store has not answered: what it is asked next would only wait as long again. */
+/** A store has not answered: what it is asked next would only wait as long again. */
+export class SilentStoreError extends SilenceError {}
+
+/** Whether it is one, or says so to a client. */
 export const isSilent = (error: unknown): boolean =>
-  error instanceof SilenceError || (error instanceof ParleyError && error.cause instanceof SilenceError);
+  error instanceof SilentStoreError ||
+  (error instanceof ParleyError && error.cause instanceof SilentStoreError);

@@ -21,8 +21,8 @@ interface Share {
 }
 
 /**
- * Work in a bounded number of places, given out in turn to the keys that have work: one key's many wait for each other, and not another's
- * few for them. Where too much waits, the newest of the key with the most gives way.
+ * Work in a bounded number of places, given out in turn to the keys that have work: one key's many wait for
+ * each other, and not another's few for them. Where too much waits, the newest of the key with the most gives way.
  */
 export class FairQueue {
   /** In the order of their turns: a key that comes, and one that had its turn, is last. */
@@ -43,8 +43,8 @@ export class FairQueue {
   }
 
   /**
-   * The same for work that needs what `prepare` answers, which begins while it waits; what is refused at once prepares nothing. Throws what
-   * both throw.
+   * The same for work that needs what `prepare` answers, which begins while it waits; what is refused at once
+   * prepares nothing. Throws what both throw.
    */
   async runPrepared<P, T>(
     key: string,

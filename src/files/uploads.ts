@@ -160,8 +160,8 @@ function countFailure(error: unknown): void {
 
 /**
  * Removes the bytes of a failed upload. The lease decides: where it is gone, the last transaction did commit although
- * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is what counts. So is all of it
- * where the store is silent, for whoever uploads has waited for it already.
+ * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is
+ * what counts. Where the store is silent the sweeper does all of it: the client has waited for the store already.
  */
 async function discard(
   { db, storage, logger }: StoreDeps,

@@ -84,7 +84,8 @@ export class S3Storage implements Storage {
     try {
       await uploadObject(this.client, this.nameOf(key), untilAborted(bytes, signal), this.partBytes);
     } catch (error) {
-      // Where even that fails, the caller's delete is told, and a sweep tries again. One that is silent would not answer this either.
+      // Where even that fails, the caller's own delete shows it, and a sweep tries again. A silent store would
+      // not answer this either.
       if (!isSilent(error)) await this.delete(key).catch(() => undefined);
       throw explained(error);
     }

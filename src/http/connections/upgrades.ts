@@ -7,7 +7,8 @@ export const asksForWebSocket = ({ method, headers: { upgrade } }: IncomingMessa
 
 /**
  * Gives a request back to the server as if it had no `Upgrade` header, which HTTP lets a server ignore (RFC 9110, 7.8): Node has stopped to read
- * the connection as HTTP behind its headers. `head` is what came behind them. `answered` resolves when those before it on the connection are.
+ * the connection as HTTP behind its headers. `head` is what came behind them. `answered` resolves when the
+ * requests before it on the connection are.
  */
 export async function ignoreUpgrade(
   server: Server,

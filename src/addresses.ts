@@ -8,11 +8,11 @@ const UNKNOWN = 'unknown';
 
 /**
  * The IPv4 or IPv6 address in a text, without what proxies put around it: quotes, brackets, a port, a zone, leading zeros. Undefined
- * where there is none.
+ * where there is none: a connection that was reset has no address any more.
  */
-export function bareAddress(text: string): string | undefined {
+export function bareAddress(text: string | undefined): string | undefined {
+  if (text === undefined || text.length > MAX_LENGTH) return undefined;
   if (isIPv4(text)) return text;
-  if (text.length > MAX_LENGTH) return undefined;
   const trimmed = text.trim().replace(/^"([^"]*)"$/, '$1');
   const unwrapped = /^\[([^\]]*)\](?::\d{1,5})?$/.exec(trimmed)?.[1] ?? trimmed;
   // As it stands first: the end of an IPv6 address may look like a port.
@@ -27,7 +27,7 @@ export function bareAddress(text: string): string | undefined {
  * The key that a client's address is counted by, the same for every spelling: an IPv4 address as it is, also where it is written as IPv6
  * (mapped, or RFC 6052); of other IPv6 addresses the /64, since a customer gets no less. All that is no address has one key.
  */
-export function addressKey(text: string): string {
+export function addressKey(text: string | undefined): string {
   const address = bareAddress(text);
   if (address === undefined) return UNKNOWN;
   if (isIPv4(address)) return address;

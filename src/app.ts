@@ -185,7 +185,12 @@ async function start(
   const cursors = new PageCursors(deriveKey(secret, 'page cursor'));
   const isTrusted = proxyAddr.compile([...config.trustProxy]);
   // Some proxies append a port to the addresses that they pass on.
-  const trust: typeof isTrusted = (address, hop) => isTrusted(bareAddress(address) ?? address, hop);
+  const trust: typeof isTrusted = (address, hop) => isTrusted(bareAddress(address) ?? '', hop);
+  const clientOf = (req: IncomingMessage): string => {
+    // Whatever its type says, there is none once the connection was reset.
+    const address: string | undefined = proxyAddr(req, trust);
+    return bareAddress(address) ?? '';
+  };
   const requestIdOf = requestIds(trust);
   const contextParts = (
     /** Or the address of a client whose request is gone. */
@@ -204,7 +209,7 @@ async function start(
     startedAt: performance.now(),
     // A socket that comes back says in `after` where it stopped.
     lastEventId: typeof req === 'string' ? undefined : lastEventIdOf(req),
-    addressOf: () => (typeof req === 'string' ? req : proxyAddr(req, trust)),
+    addressOf: () => (typeof req === 'string' ? req : clientOf(req)),
   });
 
   const connectable = await connectionLimits(config, logger);
@@ -222,7 +227,7 @@ async function start(
     connections,
     logger,
     requestIdOf,
-    clientOf: (req) => proxyAddr(req, trust),
+    clientOf,
     limits: {
       ...config.sockets,
       limit: connectable.sockets,

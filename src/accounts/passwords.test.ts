@@ -5,7 +5,7 @@ import { Passwords } from './passwords.js';
 const PARAMETERS = '$argon2id$v=19$m=19456,t=2,p=1$';
 
 describe('A password', () => {
-  const passwords = new Passwords({ total: 8, perKey: 3 });
+  const passwords = new Passwords({ places: 1, placesPerKey: 1, waiting: 8, waitingPerKey: 3 });
   afterAll(() => passwords.close());
 
   test('is hashed with argon2id, with a salt of its own each time', async () => {

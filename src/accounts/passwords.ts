@@ -1,9 +1,9 @@
+import { FairQueue, type FairQueueLimits } from '../async/fair-queue.js';
 import { ParleyError } from '../errors.js';
-import { FairQueue, type QueueBounds } from './fair-queue.js';
 import { PasswordHasher } from './password-hasher.js';
 
 /** A hash takes some 20 ms: so much waits for seconds at most. */
-const QUEUE: QueueBounds = { total: 256, perKey: 64 };
+const QUEUE: FairQueueLimits = { places: 1, placesPerKey: 1, waiting: 256, waitingPerKey: 64 };
 const HASHES_A_SECOND = 40;
 
 /** Of a password that is not known, with the parameters that all have. */
@@ -15,8 +15,8 @@ export class Passwords {
   private readonly hasher = new PasswordHasher();
   private readonly queue: FairQueue;
 
-  constructor(bounds = QUEUE) {
-    this.queue = new FairQueue(bounds, (waiting) => {
+  constructor(limits = QUEUE) {
+    this.queue = new FairQueue(limits, (waiting) => {
       const retryAfter = 1 + Math.ceil(waiting / HASHES_A_SECOND);
       const message = `Too many passwords are being checked: try again in ${String(retryAfter)} s.`;
       return new ParleyError('RATE_LIMITED', message, { retryAfter });
@@ -28,7 +28,7 @@ export class Passwords {
    * worth doing for those who get a turn. Throws RATE_LIMITED when too many wait.
    */
   inTurn<P, T>(key: string, prepare: () => Promise<P>, work: (prepared: P) => Promise<T>): Promise<T> {
-    return this.queue.run(key, prepare, work);
+    return this.queue.runPrepared(key, prepare, work);
   }
 
   hash(password: string): Promise<string> {

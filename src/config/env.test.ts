@@ -139,6 +139,25 @@ describe('The configuration', () => {
     expect(readConfig({ CORS_ORIGINS: given }).corsOrigins).toEqual([origin]);
   });
 
+  test('limits what is done in a minute, unless that is switched off', () => {
+    expect(readConfig({}).rates.operations).toEqual({ perPerson: 12_000, perAddress: 120_000 });
+    const off = {
+      OPERATION_LIMIT: 'off',
+      POST_LIMIT: 'off',
+      ROOM_LIMIT: 'off',
+      JOIN_LIMIT: '5/7',
+      UPLOAD_LIMIT: 'off',
+    };
+    const { rates } = readConfig(off);
+    expect(rates).toEqual({
+      operations: undefined,
+      posts: undefined,
+      rooms: undefined,
+      joins: { perPerson: 5, perAddress: 7 },
+      uploads: undefined,
+    });
+  });
+
   test('takes the nodes of a Redis Cluster, with what opens all of them', () => {
     expect(readConfig(CLUSTERED)).toMatchObject({
       redisUrl: undefined,

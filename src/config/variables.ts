@@ -95,11 +95,11 @@ export const schema = z.object({
   SIGN_IN_LIMIT_PER_ACCOUNT: wholeNumber(1, 1_000_000).default(10),
   SIGN_IN_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
   SIGN_UP_LIMIT_PER_ADDRESS: wholeNumber(1, 1_000_000).default(100),
-  OPERATION_LIMIT: rate.default({ perPerson: 12_000, perAddress: 120_000 }),
-  POST_LIMIT: rate.default({ perPerson: 6000, perAddress: 60_000 }),
-  ROOM_LIMIT: rate.default({ perPerson: 300, perAddress: 3000 }),
-  JOIN_LIMIT: rate.default({ perPerson: 1200, perAddress: 12_000 }),
-  UPLOAD_LIMIT: rate.default({ perPerson: 1200, perAddress: 12_000 }),
+  OPERATION_LIMIT: rate.prefault('12000/120000'),
+  POST_LIMIT: rate.prefault('6000/60000'),
+  ROOM_LIMIT: rate.prefault('300/3000'),
+  JOIN_LIMIT: rate.prefault('1200/12000'),
+  UPLOAD_LIMIT: rate.prefault('1200/12000'),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],

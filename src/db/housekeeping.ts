@@ -77,7 +77,7 @@ export class Housekeeping {
   private async round(): Promise<void> {
     try {
       await this.clock.mark();
-      if (await this.clock.isTrusted()) await this.sweep();
+      await this.sweep();
     } catch (err) {
       this.logger.warn({ err }, 'housekeeping failed, it is tried again');
     } finally {
@@ -86,12 +86,13 @@ export class Housekeeping {
   }
 
   private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<void> {
-    for (;;) {
-      const name = sql.table(table);
+    const name = sql.table(table);
+    // Asked before each batch: a clock may jump while there is much to delete.
+    while (!this.stopped && (await this.clock.isTrusted())) {
       const { numAffectedRows = 0n } = await sql`
         delete from ${name}
         where ctid = any (array (select ctid from ${name} where ${due} limit ${BATCH}))`.execute(this.db);
-      if (numAffectedRows < BATCH || this.stopped) return;
+      if (numAffectedRows < BATCH) return;
     }
   }
 }

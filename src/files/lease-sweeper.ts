@@ -83,8 +83,9 @@ export class LeaseSweeper {
   private async sweep(): Promise<void> {
     const { db, storage, logger, clock } = this.deps;
     const failed = new Set<string>();
-    const which = (await clock?.isTrusted()) === false ? 'let go' : 'let go or run out';
     for (;;) {
+      // Asked before each batch: a clock may jump while there is much to delete.
+      const which = (await clock?.isTrusted()) === false ? 'let go' : 'let go or run out';
       const keys = await takeExpiredLeases(db, which, BATCH + failed.size);
       const fresh = keys.filter((key) => !failed.has(key));
       if (fresh.length === 0 || this.stopped) return;

@@ -10,7 +10,7 @@ import { letGo } from './chunks.js';
 import { isAllowed, judgeMediaType, SAMPLE_BYTES, type FirstJudgement } from './media-type.js';
 import type { Owners } from './quotas.js';
 import { InfectedError, scanned } from './scanning.js';
-import type { Storage } from './storage/storage.js';
+import { isSilent, type Storage } from './storage/storage.js';
 import { UploadLease, type Uploader } from './upload-lease.js';
 import { deleteExpiredLease, expireLease } from './upload-leases.queries.js';
 
@@ -117,7 +117,7 @@ export async function takeOver<T>(
 
 /**
  * Stores bytes under a lease, of a user's upload or of nobody's, and has `work` take it over. When it does not keep them, and whatever goes wrong, they are
- * removed before this settles, after a crash by the sweeper.
+ * removed before this settles, after a crash, or where the store is silent, by the sweeper.
  */
 export async function underLease<T>(
   deps: StoreDeps,
@@ -127,9 +127,10 @@ export async function underLease<T>(
 ): Promise<T> {
   const lease = await UploadLease.take(deps.db, uploader);
   const { storageKey } = lease;
-  let kept = false;
+  let [kept, silent] = [false, false];
   try {
     await deps.storage.write(storageKey, bytes, lease.signal).catch((error: unknown) => {
+      silent = isSilent(error);
       throw lease.signal.aborted ? lease.signal.reason : error;
     });
     const { keep, value } = await work(storageKey);
@@ -137,7 +138,7 @@ export async function underLease<T>(
     return value;
   } finally {
     lease.release();
-    if (!kept) await discard(deps, storageKey);
+    if (!kept) await discard(deps, storageKey, silent);
   }
 }
 
@@ -159,11 +160,16 @@ function countFailure(error: unknown): void {
 
 /**
  * Removes the bytes of a failed upload. The lease decides: where it is gone, the last transaction did commit although
- * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is what counts.
+ * its answer was lost, and the file stays. What fails here is left to the sweeper: the error that led here is
+ * what counts. Where the store is silent the sweeper does all of it: the client has waited for the store already.
  */
-async function discard({ db, storage, logger }: StoreDeps, storageKey: string): Promise<void> {
+async function discard(
+  { db, storage, logger }: StoreDeps,
+  storageKey: string,
+  silent: boolean,
+): Promise<void> {
   try {
-    if (!(await expireLease(db, storageKey))) return;
+    if (!(await expireLease(db, storageKey)) || silent) return;
     await storage.delete(storageKey);
     await deleteExpiredLease(db, storageKey);
   } catch (err) {

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Authenticator } from '../accounts/authentication.js';
 import { Context, type ContextParts } from '../graphql/context.js';
 import type { Logger } from '../observability/logger.js';
@@ -9,7 +12,7 @@ import { limitBodyTime } from './body-time.js';
 import { hasWaiting, inTurn } from './connections/in-turn.js';
 import { OpenConnections } from './connections/open-connections.js';
 import { StalledAnswers } from './connections/stalled-answers.js';
-import { asksForWebSocket, ignoreUpgrade } from './connections/upgrades.js';
+import { asksForWebSocket, ignoreUpgrade, refuseUpgrade } from './connections/upgrades.js';
 import { answerPreflight, type Cors } from './cors.js';
 import { answerJson, errorBody, JSON_HEADERS } from './json-answer.js';
 import type { Origins } from './origins.js';
@@ -105,26 +108,44 @@ export function createHttpServer(deps: HttpDeps): HttpServer {
   server.on('close', () => stalled[Symbol.dispose]());
   server.on('upgrade', (req, socket, head) => {
     if (!asksForWebSocket(req)) {
-      const isBusy = (): boolean =>
-        !socket.destroyed &&
-        ([...exchanges].some((one) => one.req.socket === socket) || hasWaiting(req.socket));
-      void ignoreUpgrade(server, req, socket, head, isBusy);
+      void ignoreUpgrade(server, req, socket, head, answeredOn(req.socket, exchanges));
+      return;
+    }
+    socket.on('error', () => socket.destroy());
+    if (settleTarget(req) !== undefined) {
+      refuseUpgrade(socket, '400 Bad Request');
+      return;
+    }
+    if (pathOf(req) !== '/graphql') {
+      refuseUpgrade(socket, '404 Not Found');
+      return;
+    }
+    if (!deps.origins.admits(req)) {
+      deps.origins.tellRefused(req);
+      refuseUpgrade(socket, '403 Forbidden');
       return;
     }
     connections.becameWebSocket(req.socket);
-    socket.on('error', () => socket.destroy());
-    if (settleTarget(req) !== undefined) refuseUpgrade(socket, '400 Bad Request');
-    else if (pathOf(req) !== '/graphql') refuseUpgrade(socket, '404 Not Found');
-    else if (!deps.origins.admits(req)) {
-      deps.origins.tellRefused(req);
-      refuseUpgrade(socket, '403 Forbidden');
-    } else deps.upgrade(req, socket, head);
+    try {
+      deps.upgrade(req, socket, head);
+    } catch (err) {
+      // Nothing above this would catch it: it would end the process.
+      deps.logger.error({ err }, 'a WebSocket could not be opened');
+      socket.destroy();
+    }
   });
   return { server, exchanges, connections };
 }
 
-const refuseUpgrade = (socket: Duplex, status: string): void =>
-  void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+/** Resolves when all requests of a connection are answered, or it is gone. */
+async function answeredOn(connection: Socket, exchanges: Iterable<Exchange>): Promise<void> {
+  while (!connection.destroyed) {
+    const earlier = [...exchanges].find(({ req }) => req.socket === connection);
+    if (earlier === undefined && !hasWaiting(connection)) return;
+    // One that waits begins in the turn of the event loop behind the answer before it.
+    await (earlier === undefined ? nextTurn() : once(earlier.res, 'close').catch(() => undefined));
+  }
+}
 
 async function answer(deps: HttpDeps, readiness: Readiness, exchange: Exchange): Promise<void> {
   const { req, res } = exchange;

@@ -17,6 +17,7 @@ import {
   type OperationDefinitionNode,
   type ValueNode,
 } from 'graphql';
+import { ParleyError } from '../errors.js';
 import { costOf } from '../graphql/cost.js';
 import { doesNeedViewer } from '../graphql/needs-viewer.js';
 import type { LiveArgs } from './answers.js';
@@ -41,10 +42,14 @@ const PLACES = new Set(['after', 'last']);
 
 /** Selections of one document that are kept, for as many different values of its variables. */
 const KEPT = 200;
+/** UTF-16 units of values with which one is kept: what a client makes long is its own to read again. */
+const MAX_KEPT = 1000;
+/** UTF-16 units of a selection: no subscription that is meant is as long, and it is in memory for as long as it lasts. */
+const MAX_NAME = 65_536;
 
 const known = new WeakMap<DocumentNode, Map<string, Selection>>();
 
-/** The selection of a subscription. Its variables are valid already. */
+/** The selection of a subscription. Its variables are valid already. Throws BAD_USER_INPUT for one that is too long. */
 export function selectionOf(args: LiveArgs): Selection {
   const selection = selectionFor(args);
   if (!selection.needsViewer) return selection;
@@ -60,6 +65,9 @@ function selectionFor(args: ExecutionArgs): Selection {
   let selection = selections.get(name);
   if (selection === undefined) {
     selection = read(args, values);
+    if (selection.name.length > MAX_NAME)
+      throw new ParleyError('BAD_USER_INPUT', 'The subscription, with its values, is too long: select less.');
+    if (name.length > MAX_KEPT) return selection;
     if (selections.size >= KEPT) selections.clear();
     selections.set(name, selection);
   }

@@ -42,10 +42,15 @@ export class RateLimits {
   refusal(kind: RateKind, { userId, address }: Doer, times = 1): ParleyError | undefined {
     const limit = this.limits[kind];
     if (limit === undefined) return undefined;
+    const network = addressKey(address);
     const retryAfter =
-      (userId === undefined ? undefined : limit.byPerson.take(userId, times)) ??
-      limit.byAddress.take(addressKey(address), times);
-    if (retryAfter === undefined) return undefined;
+      (userId === undefined ? undefined : limit.byPerson.wait(userId, times)) ??
+      limit.byAddress.wait(network, times);
+    if (retryAfter === undefined) {
+      if (userId !== undefined) limit.byPerson.add(userId, times);
+      limit.byAddress.add(network, times);
+      return undefined;
+    }
     return new ParleyError(
       'RATE_LIMITED',
       `Too many ${WHAT[kind]} in a minute: try again in ${String(retryAfter)} s.`,

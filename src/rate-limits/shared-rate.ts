@@ -34,25 +34,38 @@ export class SharedRate {
 
   /** Counts `times`, or answers in how many seconds that may be tried again. What is refused counts for nothing. */
   take(key: string, times = 1): number | undefined {
+    const seconds = this.wait(key, times);
+    if (seconds === undefined) this.add(key, times);
+    return seconds;
+  }
+
+  /** In how many seconds something may be done so many times, undefined for now. Counts nothing. */
+  wait(key: string, times: number): number | undefined {
     const now = performance.now();
     if (now >= this.endsAt || this.counts.size >= MAX_KEYS) {
       this.counts.clear();
       this.endsAt = now + WINDOW_MS;
     }
-    let count = this.counts.get(key);
-    if (count === undefined) {
-      count = { own: 0, unsent: 0, total: 0, totalEndsAt: 0, isSending: false };
-      this.counts.set(key, count);
-    }
+    const count = this.counts.get(key);
+    if (count === undefined) return undefined;
     // More at once than is ever allowed passes where nothing was done before it.
     if (count.own > 0 && count.own + times > this.allowed) return secondsFrom(now, this.endsAt);
     if (now < count.totalEndsAt && count.total + count.unsent + times > this.allowed) {
       return secondsFrom(now, count.totalEndsAt);
     }
+    return undefined;
+  }
+
+  /** Counts what may be done. */
+  add(key: string, times: number): void {
+    let count = this.counts.get(key);
+    if (count === undefined) {
+      count = { own: 0, unsent: 0, total: 0, totalEndsAt: 0, isSending: false };
+      this.counts.set(key, count);
+    }
     count.own += times;
     count.unsent += times;
     if (this.shared !== undefined && this.isDue(count)) void report(this.shared, key, count);
-    return undefined;
   }
 
   private isDue({ own, unsent, isSending }: Count): boolean {

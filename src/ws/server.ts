@@ -96,6 +96,11 @@ export class SocketServer {
   upgrade(request: IncomingMessage, connection: Duplex, head: Buffer): void {
     // The server speaks no TLS, so what it hands over is a socket.
     if (!(connection instanceof Socket)) throw new Error('a WebSocket needs a connection of its own');
+    // It was reset before its request was read.
+    if (connection.remoteAddress === undefined) {
+      connection.destroy();
+      return;
+    }
     this.server.handleUpgrade(request, connection, head, (ws) => {
       const { logger, connections, requestIdOf } = this.deps;
       const socket = new LiveSocket({

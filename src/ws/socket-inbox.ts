@@ -3,13 +3,16 @@ import type { Backlog, SocketTurns } from './socket-turns.js';
 
 /** Operations that wait before no more is read from the socket. */
 const FULL = 50;
+/** Other messages in a turn of the event loop before no more is read in it. */
+const MANY = 100;
 
 /** What an inbox hands messages to: its socket. */
 export interface InboxOwner {
   readonly isOpen: boolean;
   begin(message: OperationMessage): void;
-  /** Stops to read from the client, and reads on. */
+  /** Stops to read from the client. */
   pause(): void;
+  /** Reads on, unless something else holds it back. */
   resume(): void;
 }
 
@@ -21,12 +24,35 @@ export class SocketInbox implements Backlog {
   private handedOnIn = -1;
   /** In the order of arrival, by their ids. Undefined while nothing waits, as nearly always. */
   private waiting: Map<string, OperationMessage> | undefined;
-  private isPaused = false;
+  /** Whether as many wait as may. */
+  private isFull = false;
+  /** Messages that begin nothing, in the turn of the event loop in which the last of them came. */
+  private others = 0;
+  private othersIn = -1;
 
   constructor(
     private readonly owner: InboxOwner,
     private readonly turns: SocketTurns,
   ) {}
+
+  /** Whether no more is to be read from the socket. */
+  get holdsBack(): boolean {
+    return this.isFull || this.others >= MANY;
+  }
+
+  /** Counts a message that begins nothing: pings, completes and the like are dealt with at once, but no more of them than others have time for. */
+  count(): void {
+    const turn = this.turns.current();
+    if (this.othersIn !== turn && this.others < MANY) this.others = 0;
+    this.othersIn = turn;
+    this.others += 1;
+    if (this.others !== MANY) return;
+    this.owner.pause();
+    this.turns.rest(() => {
+      this.others = 0;
+      this.owner.resume();
+    });
+  }
 
   /** Takes a `subscribe`. */
   add(message: OperationMessage): void {
@@ -45,8 +71,8 @@ export class SocketInbox implements Backlog {
       this.owner.begin(same);
     }
     this.waiting.set(id, message);
-    if (this.waiting.size >= FULL && !this.isPaused) {
-      this.isPaused = true;
+    if (this.waiting.size >= FULL && !this.isFull) {
+      this.isFull = true;
       this.owner.pause();
     }
     this.turns.add(this);
@@ -63,8 +89,8 @@ export class SocketInbox implements Backlog {
     if (message !== undefined && this.owner.isOpen) this.owner.begin(message);
     const isMore = this.owner.isOpen && this.waiting !== undefined && this.waiting.size > 0;
     if (!isMore) this.waiting = undefined;
-    if (this.isPaused && (this.waiting?.size ?? 0) < FULL / 2) {
-      this.isPaused = false;
+    if (this.isFull && (this.waiting?.size ?? 0) < FULL / 2) {
+      this.isFull = false;
       this.owner.resume();
     }
     return isMore;

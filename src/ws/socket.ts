@@ -197,6 +197,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     this.holdBack();
     const message = parsed(text);
     const envelope = envelopeOf(message);
+    if (envelope.type !== 'subscribe') this.inbox.count();
     if (FROM_SERVER.has(envelope.type)) {
       this.end(CLOSE.BAD_MESSAGE);
     } else if (isOfOperation(envelope)) {
@@ -228,7 +229,13 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
     this.ws.pause();
   }
 
+  /** Once nothing holds it back any more: what it asked for is read, and what it sent is worked off. */
   resume(): void {
+    if (this.inbox.holdsBack) return;
+    if (!this.lane.isReady) {
+      void this.lane.ready().then(() => this.resume());
+      return;
+    }
     // What the client answered before was not read.
     this.pulse.answered = true;
     this.ws.resume();
@@ -279,9 +286,7 @@ export class LiveSocket implements LiveConnection, ProtocolSocket, OperationCore
   private holdBack(): void {
     if (this.ws.isPaused || this.lane.isReady) return;
     this.ws.pause();
-    void this.lane.ready().then(() => {
-      this.resume();
-    });
+    void this.lane.ready().then(() => this.resume());
   }
 
   beat(): void {

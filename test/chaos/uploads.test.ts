@@ -4,9 +4,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { backends, makePlace, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { stores } from '../support/object-store.js';
+import { eventually, within } from '../support/deadline.js';
 import { ServerProcess } from '../support/process.js';
 import { isMissing, services, startClamd } from '../support/services.js';
 import { keptSoon, multipart, namesStored, oneFile, PNG, sql, uploadLarge } from '../support/uploads.js';
+import { Wire } from '../support/wire.js';
 
 const MIB = 1024 * 1024;
 /** Postgres where there is one: then nothing but the server is in the server's memory. */
@@ -89,6 +91,50 @@ describe.each(stores)('a server process that stores on %s', (store) => {
       await keptSoon(place, await signUp(server.url).then((bob) => joined(bob)), roomId, before);
     }
   });
+});
+
+describe.skipIf(!stores.includes('s3'))('a server process whose bucket falls silent', () => {
+  test(
+    'refuses what it cannot store, goes on with all else, and keeps what it took',
+    { timeout: 240_000 },
+    async () => {
+      await using place = await makePlace(backend, 's3');
+      await using wire = await Wire.to(place.env['S3_ENDPOINT'] ?? '');
+      await using server = await ServerProcess.start(place, { S3_ENDPOINT: wire.url });
+      const ada = await signUp(server.url);
+      const roomId = await ada.createRoom();
+      const taken = new Map<string, Buffer>();
+      const upload = async (name: string): Promise<string> => {
+        const bytes = Buffer.concat([PNG, randomBytes(6 * MIB)]);
+        const { data, errors } = await ada.upload(roomId, name, bytes);
+        if (errors[0] !== undefined) return String(errors[0].extensions['code']);
+        taken.set(data['uploadFile'].file.url as string, bytes);
+        return 'taken';
+      };
+      const status = async (): Promise<string> =>
+        ((await (await fetch(`${server.url}/readyz`)).json()) as { status: string }).status;
+      expect(await upload('before.png')).toBe('taken');
+
+      const uploads = Promise.all(Array.from({ length: 4 }, (_, i) => upload(`during-${i}.png`)));
+      wire.silence({ all: true });
+      for (let i = 0; i < 10; i++) await within(5000, 'a post', ada.post(roomId, `post ${i}`));
+      await eventually(10_000, 'word of it', async () => (await status()) === 'degraded');
+      const refused = (await within(90_000, 'an answer to each', uploads)).filter((code) => code !== 'taken');
+      expect(refused.length).toBeGreaterThan(0);
+      expect(new Set(refused)).toEqual(new Set(['UNAVAILABLE']));
+
+      wire.resume();
+      await eventually(20_000, 'the bucket', async () => (await status()) === 'ok');
+      expect(await upload('after.png')).toBe('taken');
+      for (const [url, bytes] of taken)
+        expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
+      await eventually(
+        90_000,
+        'nothing else to be stored',
+        async () => (await namesStored(place)).length === taken.size,
+      );
+    },
+  );
 });
 
 async function joined(client: Client): Promise<Client> {

@@ -113,9 +113,11 @@ describe('a socket', () => {
   });
 
   test('carries operations side by side, and stops one when it is completed', async () => {
+    // From here on, whenever they begin.
+    const { eventCursor: after } = await ada.post(roomId, 'before');
     const raw = await signedIn();
-    raw.subscribe('one', MESSAGES, { roomId });
-    raw.subscribe('two', MESSAGES, { roomId });
+    raw.subscribe('one', MESSAGES, { roomId, after });
+    raw.subscribe('two', MESSAGES, { roomId, after });
     raw.subscribe('asked', VIEWER);
     await raw.take(3);
     await ada.post(roomId, 'for both');
@@ -209,8 +211,9 @@ describe('a socket', () => {
   });
 
   test('tells an operation that fails by error, and goes on with the others', async () => {
+    const { eventCursor: after } = await ada.post(roomId, 'before');
     const raw = await signedIn();
-    raw.subscribe('going on', MESSAGES, { roomId });
+    raw.subscribe('going on', MESSAGES, { roomId, after });
     raw.subscribe('unknown field', '{ nothing }');
     raw.subscribe('broken', '{');
     raw.subscribe('foreign cursor', MESSAGES, { roomId, after: 'nonsense' });

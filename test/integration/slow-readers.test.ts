@@ -80,7 +80,7 @@ describe('A socket', () => {
     const before = counts.cut.ws_slow + counts.cut.ws_silent;
     const socket = await asking(megabytes, 0);
     await eventually(15_000, 'the cut', () => counts.cut.ws_slow + counts.cut.ws_silent > before);
-    await eventually(5000, 'its buffers to be free', () => !isKept(socket.port));
+    await eventually(5000, 'its buffers to be free', () => !isKept(app.url, socket.port));
     socket.readAt(Infinity);
     await eventually(5000, 'its end', () => !socket.isOpen);
     expect(socket.received).toBeLessThan(1e6);
@@ -129,7 +129,7 @@ describe('An event stream', () => {
     const before = counts.cut.sse_slow;
     const reader = following(0);
     await eventually(15_000, 'the cut', () => counts.cut.sse_slow > before);
-    await eventually(15_000, 'its buffers to be free', () => !isKept(reader.port));
+    await eventually(15_000, 'its buffers to be free', () => !isKept(app.url, reader.port));
   });
 });
 
@@ -156,7 +156,8 @@ describe('A download', () => {
   test('of which nothing is read is reset', async () => {
     const reader = downloading(0);
     await eventually(5000, 'the answer to begin', () => reader.text.includes('200 OK'));
-    await eventually(15_000, 'its buffers to be free', () => !isKept(reader.port));
+    expect(isKept(app.url, reader.port)).toBe(true);
+    await eventually(15_000, 'its buffers to be free', () => !isKept(app.url, reader.port));
     reader.readAt(Infinity);
     await eventually(5000, 'its end', () => reader.ended);
     expect(reader.received).toBeLessThan(1e6);

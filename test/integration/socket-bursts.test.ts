@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import type { App } from '../../src/app.js';
+import { LiveSocket } from '../../src/ws/socket.js';
+import { SocketInbox } from '../../src/ws/socket-inbox.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
@@ -38,6 +41,15 @@ class RawSocket {
     connection.cork();
     for (const message of messages) this.ws.send(JSON.stringify(message));
     connection.uncork();
+  }
+
+  /** The same short message so many times, in one piece. */
+  sendRepeated(message: Message, times: number): void {
+    const text = Buffer.from(JSON.stringify(message));
+    // A text frame, masked by zeros (RFC 6455, section 5.2).
+    const frame = Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text]);
+    const { _socket: connection } = this.ws as unknown as { _socket: Socket };
+    connection.write(Buffer.concat(Array<Buffer>(times).fill(frame)));
   }
 
   of(type: string): Message[] {
@@ -116,6 +128,57 @@ describe('Much at once on one socket', () => {
         .map(({ id }) => id)
         .sort(),
     ).toEqual([...ids].sort());
+  });
+
+  test('no more is read than may wait, also where answers were not taken before', async () => {
+    let most = 0;
+    const { add } = SocketInbox.prototype;
+    const spy = vi.spyOn(SocketInbox.prototype, 'add').mockImplementation(function (
+      this: SocketInbox,
+      message,
+    ) {
+      add.call(this, message);
+      most = Math.max(most, (this as unknown as { waiting?: Map<string, unknown> }).waiting?.size ?? 0);
+    });
+    const socket = await open();
+    const ids = Array.from({ length: 20_000 }, (_, i) => `${i}`);
+    // The answers to these are more than a connection takes at once.
+    const ping: Message = { type: 'ping', payload: { filling: 'x'.repeat(200_000) } };
+    socket.send(
+      ...ids.flatMap((id, i): Message[] => [
+        ...(i % 400 === 0 ? [ping] : []),
+        { id, type: 'subscribe', payload: { query: '{ __typename }' } },
+      ]),
+    );
+    await eventually(25_000, 'all are answered', () => socket.of('complete').length === ids.length);
+    // As many as there are in what was read at once, which is 64 KiB.
+    expect(most).toBeLessThan(2000);
+    spy.mockRestore();
+  });
+
+  test.each([
+    ['pongs', { type: 'pong' }],
+    ['pings', { type: 'ping' }],
+    ['completes', { id: 'nothing', type: 'complete' }],
+  ])('%s, however many, leave turns to others', async (_what, message: Message) => {
+    const socket = await open();
+    let [most, inTurn, isCounting] = [0, 0, false];
+    const { take } = LiveSocket.prototype as unknown as { take(text: string): void };
+    const spy = vi
+      .spyOn(LiveSocket.prototype as unknown as { take(text: string): void }, 'take')
+      .mockImplementation(function (this: LiveSocket, text) {
+        inTurn += 1;
+        most = Math.max(most, inTurn);
+        if (!isCounting) setImmediate(() => ([inTurn, isCounting] = [0, false]));
+        isCounting = true;
+        take.call(this, text);
+      });
+    socket.sendRepeated(message, 50_000);
+    socket.send({ id: 'last', type: 'subscribe', payload: { query: '{ __typename }' } });
+    await eventually(20_000, 'the answer', () => socket.of('complete').length === 1);
+    // As many as there are in what was read at once, which is 64 KiB.
+    expect(most).toBeLessThan(4000);
+    spy.mockRestore();
   });
 
   test('an id that is used again while it waits is refused as ever', async () => {

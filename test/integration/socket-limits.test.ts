@@ -242,6 +242,17 @@ describe('A socket', () => {
     await others.dispose();
   });
 
+  test('follows no room with values that are longer than any that is meant', async () => {
+    const roomId = await ada.createRoom();
+    const client = live(ada);
+    const query = `subscription ($roomId: ID!, $place: String) { roomEvents(roomId: $roomId) {
+      ... on MessageAdded { room { files(first: 1, after: $place) { totalCount } } } } }`;
+    const feed = subscribe(client, query, { roomId, place: 'x'.repeat(70_000) });
+    await feed.end();
+    expect(feed.codes).toEqual(['BAD_USER_INPUT']);
+    await client.dispose();
+  });
+
   test('follows a room with selections that cost no more than so much an event together, and with others when some have ended', async () => {
     const roomId = await ada.createRoom();
     // 6 rows of 10 files of 10, and what leads there.

@@ -1,9 +1,11 @@
-import { connect } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
-import { within } from '../support/deadline.js';
+import { eventually, within } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe } from '../support/live.js';
 
 /** As Java's HTTP client says that it would rather speak HTTP/2, and Apache's TLS. */
@@ -105,5 +107,39 @@ describe('A request that asks for a WebSocket', () => {
     const feed = subscribe(client, ROOM_EVENTS, { roomId, last: 1 });
     await feed.take(1, 'roomEvents');
     await client.dispose();
+  });
+
+  const opened = async (): Promise<Socket> => {
+    const socket = connect({ port: Number(new URL(app.url).port), host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    await once(socket, 'connect');
+    return socket;
+  };
+  const asking = (path: string): string =>
+    `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n` +
+    `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n` +
+    'Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n';
+
+  test('is let go of where its connection was reset before it was read', async () => {
+    const sockets = await Promise.all(Array.from({ length: 20 }, opened));
+    // The server has accepted them all once it has answered.
+    expect((await fetch(`${app.url}/livez`)).status).toBe(200);
+    for (const [i, socket] of sockets.entries()) {
+      socket.write(asking(i % 2 === 0 ? '/graphql' : '/graphql?token=nonsense'));
+      socket.resetAndDestroy();
+    }
+    // They are read in the turns before this one is answered; anything thrown there ends the process.
+    expect((await fetch(`${app.url}/livez`)).status).toBe(200);
+  });
+
+  test.each(['/elsewhere', '/graphql%20'])('at %s keeps no connection whose client stays', async (path) => {
+    const socket = await opened();
+    socket.write(asking(path));
+    await within(5000, 'the end of the answer', once(socket.resume(), 'end'));
+    // A connection that the server has let go of resets who writes to it; one that it keeps takes it.
+    await eventually(5000, 'the end of the connection', () => {
+      if (!socket.destroyed) socket.write('x');
+      return socket.destroyed;
+    });
   });
 });

@@ -5,7 +5,7 @@ import { environmentOf, type Place } from './app.js';
 import { within } from './deadline.js';
 import { memoryOf } from './system.js';
 
-/** A server in a process of its own, as `npm start` runs it. */
+/** A server in a process of its own, as `npm start` runs it: what `npm run build` made. */
 export class ServerProcess implements AsyncDisposable {
   private constructor(
     readonly url: string,
@@ -30,7 +30,7 @@ export class ServerProcess implements AsyncDisposable {
   ): Promise<ServerProcess> {
     const limited = files === undefined ? '' : `ulimit -n ${files}; `;
     // By its path: a test may give the server a PATH of its own.
-    const child = spawn('/bin/sh', ['-c', `${limited}exec "$0" --import tsx src/main.ts`, process.execPath], {
+    const child = spawn('/bin/sh', ['-c', `${limited}exec "$0" dist/src/main.js`, process.execPath], {
       env: { PATH: process.env['PATH'], ...environmentOf(place, more) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -98,12 +98,20 @@ export class SlowSocket {
   }
 }
 
-/** Whether this system has a connection to that port of a client, closed by the server or not, and so keeps what was not read. */
-export function isKept(port: number): boolean {
-  const remote = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+/**
+ * Whether this system has the server's end of a connection, closed or not, and so keeps what was not read. Both ports are looked at:
+ * an earlier connection from the same port of a client, to another server, may still be waiting for its time to be over.
+ */
+export function isKept(url: string, clientPort: number): boolean {
+  const ends = [Number(new URL(url).port), clientPort].map(
+    (port) => `:${port.toString(16).toUpperCase().padStart(4, '0')}`,
+  );
   return readFileSync('/proc/self/net/tcp', 'latin1')
     .split('\n')
-    .some((line) => line.trimStart().split(/ +/, 3)[2]?.endsWith(remote) === true);
+    .some((line) => {
+      const addresses = line.trimStart().split(/ +/, 3).slice(1);
+      return ends.every((end, i) => addresses[i]?.endsWith(end) === true);
+    });
 }
 
 /** The request that makes a WebSocket of a connection. */

@@ -1,16 +1,16 @@
 import type { ChildProcess } from 'node:child_process';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { FairQueue, type FairQueueLimits } from '../../async/fair-queue.js';
 import { ParleyError } from '../../errors.js';
-import { FairQueue, type FairQueueLimits } from './fair-queue.js';
 import { BrokenOffError, killGroup, UnreadableError, type Programs } from './program.js';
 import type { PictureAnswer, PictureFacts, PictureTask } from './picture-task.js';
 import type { KeptSpec } from './variant-spec.js';
 
 /** Pictures that are decoded at once for those who wait for one, by whose pictures they are. */
-export const VIEWED: FairQueueLimits = { places: 3, perOwner: 2, waitingPerOwner: 32, waiting: 512 };
+export const VIEWED: FairQueueLimits = { places: 3, placesPerKey: 2, waiting: 512, waitingPerKey: 32 };
 /** Those of jobs, which are few: none is refused. */
-const OF_JOBS: FairQueueLimits = { places: 2, perOwner: 1, waitingPerOwner: Infinity, waiting: Infinity };
+const OF_JOBS: FairQueueLimits = { places: 2, placesPerKey: 1, waiting: Infinity, waitingPerKey: Infinity };
 /** Milliseconds that one may take. */
 const TASK_MS = 20_000;
 /** Milliseconds that a child waits for its next task before it ends. */
@@ -47,8 +47,8 @@ export class Pictures {
   private readonly idle: Child[] = [];
   private readonly children = new Set<Child>();
   /** Apart, so that no preview that someone looks at waits for one that nobody has seen yet. */
-  private readonly viewed = new FairQueue(VIEWED);
-  private readonly jobs = new FairQueue(OF_JOBS);
+  private readonly viewed = new FairQueue(VIEWED, tooMany);
+  private readonly jobs = new FairQueue(OF_JOBS, tooMany);
   private closed = false;
 
   constructor(
@@ -59,7 +59,7 @@ export class Pictures {
   /** What is known of the picture in a file. */
   async facts({ source, ownerId }: OwnedPicture, signal?: AbortSignal): Promise<PictureFacts> {
     const work = () => this.ask({ kind: 'facts', source, ...this.bound }, signal);
-    const answer = await this.jobs.run(ownerId, work, tooMany);
+    const answer = await this.jobs.run(ownerId, work);
     if (answer.kind !== 'facts') throw new Error(`the answer to facts is ${answer.kind}`);
     return answer.facts;
   }
@@ -67,7 +67,7 @@ export class Pictures {
   /** Writes a poster to the file `target`. */
   async poster({ source, ownerId }: OwnedPicture, target: string, signal?: AbortSignal): Promise<void> {
     const work = () => this.ask({ kind: 'poster', source, target, ...this.bound }, signal);
-    await this.jobs.run(ownerId, work, tooMany);
+    await this.jobs.run(ownerId, work);
   }
 
   /**
@@ -78,7 +78,7 @@ export class Pictures {
     const make: MakeVariant = async (source, target, spec) => {
       await this.ask({ kind: 'variant', source, target, spec, ...this.bound }, undefined);
     };
-    return this.viewed.run(ownerId, () => work(make), tooMany);
+    return this.viewed.run(ownerId, () => work(make));
   }
 
   /** Ends all children, and with them what they are at. */

@@ -25,7 +25,14 @@ import type { Receiver } from './receiver.js';
 import { S3Receiver } from './s3-receiver.js';
 import { uploadObject, type ObjectName } from './s3-upload.js';
 import { agentsAgainstSilence } from './silent-sockets.js';
-import { assertStorageKey, isStorageKey, type ByteRange, type SaidOfBytes, type Storage } from './storage.js';
+import {
+  assertStorageKey,
+  isSilent,
+  isStorageKey,
+  type ByteRange,
+  type SaidOfBytes,
+  type Storage,
+} from './storage.js';
 
 /** Bytes of a part; S3 takes none that is smaller, but for the last. */
 const PART_BYTES = 5 * 1024 * 1024;
@@ -77,8 +84,9 @@ export class S3Storage implements Storage {
     try {
       await uploadObject(this.client, this.nameOf(key), untilAborted(bytes, signal), this.partBytes);
     } catch (error) {
-      // Where even that fails, the caller's delete is told, and a sweep tries again.
-      await this.delete(key).catch(() => undefined);
+      // Where even that fails, the caller's own delete shows it, and a sweep tries again. A silent store would
+      // not answer this either.
+      if (!isSilent(error)) await this.delete(key).catch(() => undefined);
       throw explained(error);
     }
   }

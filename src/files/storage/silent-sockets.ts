@@ -2,7 +2,7 @@ import { Agent as HttpAgent, type AgentOptions, type ClientRequest } from 'node:
 import { Agent as HttpsAgent } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
-import { SilenceError } from '../../async/timeout.js';
+import { SilentStoreError } from './storage.js';
 
 /** What Node has of a socket of an agent without saying so in its types: its request, while it has one, and that one's answer. */
 interface Serving extends Socket {
@@ -42,7 +42,7 @@ function watched<A extends HttpAgent>(agent: A, silenceMs: number): A {
       // With a code by which the client tries again, by another connection.
       else
         socket.destroy(
-          Object.assign(new SilenceError('the bucket has fallen silent'), { code: 'ETIMEDOUT' }),
+          Object.assign(new SilentStoreError('the bucket has fallen silent'), { code: 'ETIMEDOUT' }),
         );
     });
     return socket;

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Readable, Writable } from 'node:stream';
+import { SilenceError } from '../../async/timeout.js';
+import { ParleyError } from '../../errors.js';
 
 /**
  * Where the bytes of files lie, under random keys. Guarantees of every implementation:
@@ -61,3 +63,11 @@ export interface SaidOfBytes {
   readonly contentDisposition: string;
   readonly cacheControl: string;
 }
+
+/** A store has not answered: what it is asked next would only wait as long again. */
+export class SilentStoreError extends SilenceError {}
+
+/** Whether it is one, or says so to a client. */
+export const isSilent = (error: unknown): boolean =>
+  error instanceof SilentStoreError ||
+  (error instanceof ParleyError && error.cause instanceof SilentStoreError);

@@ -1,9 +1,5 @@
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { setTimeout as pause } from 'node:timers/promises';
-
-/** Milliseconds between looks whether requests before this one on its connection are answered. */
-const LOOK_MS = 20;
 
 /** Whether a request asks for a WebSocket; what else a client would rather speak is ignored. */
 export const asksForWebSocket = ({ method, headers: { upgrade } }: IncomingMessage): boolean =>
@@ -11,18 +7,19 @@ export const asksForWebSocket = ({ method, headers: { upgrade } }: IncomingMessa
 
 /**
  * Gives a request back to the server as if it had no `Upgrade` header, which HTTP lets a server ignore (RFC 9110, 7.8): Node has stopped to read
- * the connection as HTTP behind its headers. `head` is what came behind them. `isBusy`: whether an earlier request on it is not answered yet.
+ * the connection as HTTP behind its headers. `head` is what came behind them. `answered` resolves when the
+ * requests before it on the connection are.
  */
 export async function ignoreUpgrade(
   server: Server,
   req: IncomingMessage,
   connection: Duplex,
   head: Buffer,
-  isBusy: () => boolean,
+  answered: Promise<void>,
 ): Promise<void> {
   const destroy = (): unknown => connection.destroy();
   connection.on('error', destroy);
-  while (isBusy()) await pause(LOOK_MS);
+  await answered;
   connection.off('error', destroy);
   if (connection.destroyed) return;
   connection.unshift(Buffer.concat([headersOf(req), head]));
@@ -37,4 +34,10 @@ function headersOf({ method = '', url = '', httpVersion, rawHeaders }: IncomingM
     if (name.toLowerCase() !== 'upgrade') text += `${name}: ${value}\r\n`;
   }
   return Buffer.from(`${text}\r\n`, 'latin1');
+}
+
+/** Answers a request for a WebSocket that there is none for, and lets go of the connection: no one else watches it any more. */
+export function refuseUpgrade(connection: Duplex, status: string): void {
+  connection.once('finish', () => connection.destroy());
+  connection.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

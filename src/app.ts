@@ -140,7 +140,8 @@ async function start(
   closers.push(() => housekeeping.stop());
 
   const tokens = new Tokens(secret, clock.now);
-  const provider = config.identityProvider && new IdentityProvider(db, config.identityProvider, clock.now);
+  const provider =
+    config.identityProvider && new IdentityProvider(db, config.identityProvider, logger, clock.now);
   const authenticator = new Authenticator(tokens, provider, clock);
   const passwords = new Passwords();
   closers.push(() => passwords.close());
@@ -256,7 +257,11 @@ async function start(
     requestIdOf,
     health: {
       needed: { database: () => database.ping() },
-      degrading: { bus: () => bus.ping(), ...shared.health },
+      degrading: {
+        bus: () => bus.ping(),
+        ...shared.health,
+        ...(provider !== undefined && { identityProvider: () => provider.check() }),
+      },
       optional: shared.optional,
     },
     isStopping: () => stopping,

@@ -11,7 +11,7 @@ export interface Viewer {
   readonly tokenEndsAt: number;
 }
 
-/** The token that came with a request: none, a good one, or a bad one with the reason. */
+/** The token that came with a request: none, a good one, or one that is bad or cannot be checked now, with the reason. */
 export type Authentication =
   | { readonly kind: 'none' }
   | { readonly kind: 'viewer'; readonly viewer: Viewer }

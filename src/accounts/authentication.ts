@@ -1,5 +1,5 @@
 import type { Clock } from '../db/clock.js';
-import { unauthenticated } from '../errors.js';
+import { ParleyError, unauthenticated } from '../errors.js';
 import type { Authentication, Viewer } from '../viewer.js';
 import { IdentityProvider } from './identity-provider.js';
 import type { Tokens } from './tokens.js';
@@ -36,12 +36,13 @@ export class Authenticator {
   }
 
   private async fromProvider(provider: IdentityProvider, token: string): Promise<Authentication> {
-    const claims = await provider.verify(token);
-    if (claims === undefined)
-      return refused(
-        'This access token was not issued by the identity provider, or it has expired: get a new one from it.',
-      );
-    return { kind: 'viewer', viewer: this.viewer(claims.userId, undefined, claims.expiresAt) };
+    try {
+      const { userId, expiresAt } = await provider.verify(token);
+      return { kind: 'viewer', viewer: this.viewer(userId, undefined, expiresAt) };
+    } catch (error) {
+      if (error instanceof ParleyError) return { kind: 'refused', error };
+      throw error;
+    }
   }
 
   private viewer(id: string, sessionId: string | undefined, tokenExpiresAt: number): Viewer {

@@ -164,7 +164,12 @@ export class SocketServer {
           }
           return true;
         }
-        if (authentication.kind === 'refused') return false;
+        if (authentication.kind === 'refused') {
+          if (authentication.error.code !== 'UNAVAILABLE') return false;
+          // Whether the token is good cannot be decided now. The client comes back with it.
+          socket.giveWay();
+          return true;
+        }
         const { viewer } = authentication;
         this.guests.leave(socket);
         // Before the look whether the sign-in goes on: its end is heard of from here on.

@@ -1,74 +1,41 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWTPayload } from 'jose';
+import { generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { backends, makePlace, startOn, type Place } from '../support/app.js';
 import { Client, signUp, word } from '../support/client.js';
 import { closed, connect, turnedAway } from '../support/connected-socket.js';
+import { TestProvider, type Claims } from '../support/identity-provider.js';
 
-const ISSUER = 'https://identity.example.com';
-const AUDIENCE = 'parley-of-example';
 const VIEWER = '{ viewer { email user { id handle name } } }';
 
 describe.each(backends)('Users of an identity provider on %s', (backend) => {
   let place: Place;
   let app: App;
-  let keys: Server;
-  let privateKey: CryptoKey;
+  let provider: TestProvider;
   let strange: CryptoKey;
-  let env: Record<string, string>;
 
   beforeAll(async () => {
-    const pair = await generateKeyPair('RS256');
-    ({ privateKey } = pair);
+    provider = await TestProvider.start();
+    await provider.addKey('key-1');
     ({ privateKey: strange } = await generateKeyPair('RS256'));
-    const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'key-1', alg: 'RS256', use: 'sig' };
-    keys = createServer((_req, res) =>
-      res.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: [jwk] })),
-    );
-    keys.listen(0, '127.0.0.1');
-    await once(keys, 'listening');
-    env = {
-      JWT_JWKS_URL: `http://127.0.0.1:${(keys.address() as AddressInfo).port}/keys`,
-      JWT_ISSUER: ISSUER,
-      JWT_AUDIENCE: AUDIENCE,
-    };
     place = await makePlace(backend);
-    app = await startOn(place, env);
+    app = await startOn(place, provider.env);
   });
   afterAll(async () => {
     await app[Symbol.asyncDispose]();
     await place[Symbol.asyncDispose]();
-    keys.close();
+    await provider[Symbol.asyncDispose]();
   });
 
-  interface Token extends JWTPayload {
-    readonly kid?: string;
-    readonly key?: CryptoKey;
-    readonly expiresIn?: string | false;
-  }
-
-  const token = ({
-    kid = 'key-1',
-    key = privateKey,
-    expiresIn = '5m',
-    ...claims
-  }: Token): Promise<string> => {
-    const jwt = new SignJWT({ iss: ISSUER, aud: AUDIENCE, ...claims })
-      .setProtectedHeader({ alg: 'RS256', kid })
-      .setIssuedAt();
-    return (expiresIn === false ? jwt : jwt.setExpirationTime(expiresIn)).sign(key);
-  };
+  const token = (claims: Claims): Promise<string> => provider.token(claims);
 
   const viewer = async (
-    claims: Token,
+    claims: Claims,
     url = app.url,
   ): Promise<{ email: string; user: { id: string; handle: string; name: string } }> =>
     (await new Client(url, await token(claims)).run(VIEWER))['viewer'];
 
-  const refusal = async (claims: Token): Promise<string> =>
+  const refusal = async (claims: Claims): Promise<string> =>
     new Client(app.url, await token(claims)).refusal(VIEWER);
 
   test('are made on first sight from what their token says, and known again', async () => {
@@ -90,11 +57,30 @@ describe.each(backends)('Users of an identity provider on %s', (backend) => {
     expect((await viewer({ sub: word(), preferred_username: mark })).user.id).not.toBe(first.user.id);
   });
 
+  test('are known while the clocks differ by some seconds', async () => {
+    const seconds = Math.floor(Date.now() / 1000);
+    await viewer({ sub: word(), nbf: seconds + 3 });
+    await viewer({ sub: word(), expiresIn: '-3s' });
+  });
+
+  test('have names without what no database stores', async () => {
+    const { user } = await viewer({
+      sub: word(),
+      name: 'Ada\0 \ud83d Lovelace',
+      preferred_username: 'a\0da',
+    });
+    expect(user.name).toBe('Ada \ufffd Lovelace');
+    expect(user.handle).toMatch(/^ada/);
+  });
+
   test('have the address only that their provider has verified', async () => {
     expect((await viewer({ sub: word(), email: `${word()}@example.com`, email_verified: false })).email).toBe(
       '',
     );
     expect((await viewer({ sub: word(), email: `${word()}@example.com` })).email).toBe('');
+    // As some providers write it.
+    const email = `${word()}@example.com`;
+    expect((await viewer({ sub: word(), email, email_verified: 'true' })).email).toBe(email);
   });
 
   test('take no account over that has their address or their handle already', async () => {
@@ -135,7 +121,7 @@ describe.each(backends)('Users of an identity provider on %s', (backend) => {
   });
 
   test.skipIf(backend === 'embedded')('are one user each on all processes', async () => {
-    await using second = await startOn(place, env);
+    await using second = await startOn(place, provider.env);
     const claims = { sub: word(), preferred_username: `two-${word()}` };
     const found = await Promise.all(
       Array.from({ length: 10 }, (_, i) => viewer(claims, i % 2 === 0 ? app.url : second.url)),
@@ -145,13 +131,14 @@ describe.each(backends)('Users of an identity provider on %s', (backend) => {
 
   test('are refused when their token is not what it should be', async () => {
     const good = { sub: word() };
-    const bad: Token[] = [
+    const bad: Claims[] = [
       { ...good, iss: 'https://identity.example.org' },
       { ...good, aud: 'another program' },
       { ...good, key: strange },
       { ...good, kid: 'key-2' },
       { ...good, expiresIn: '-1m' },
       { ...good, expiresIn: false },
+      { ...good, exp: Date.now() + 60_000, expiresIn: false },
       { preferred_username: 'nobody' },
       { ...good, nbf: Math.floor(Date.now() / 1000) + 600 },
     ];
@@ -161,11 +148,11 @@ describe.each(backends)('Users of an identity provider on %s', (backend) => {
   });
 
   test('cannot be forged with what everybody knows: the public key as a secret', async () => {
-    const { keys: known } = (await (await fetch(env['JWT_JWKS_URL']!)).json()) as { keys: { n: string }[] };
-    const forged = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: word() })
+    const { env, keys } = provider;
+    const forged = await new SignJWT({ iss: env.JWT_ISSUER, aud: env.JWT_AUDIENCE, sub: word() })
       .setProtectedHeader({ alg: 'HS256', kid: 'key-1' })
       .setExpirationTime('5m')
-      .sign(Buffer.from(known[0]!.n, 'base64url'));
+      .sign(Buffer.from(keys[0]!.n!, 'base64url'));
     expect(await new Client(app.url, forged).refusal(VIEWER)).toBe('UNAUTHENTICATED');
   });
 
@@ -181,7 +168,7 @@ describe.each(backends)('Users of an identity provider on %s', (backend) => {
       { id },
     );
     expect(node.author.handle).toBe(claims.preferred_username);
-    const socket = await connect(new Client(app.url, await token({ ...claims, expiresIn: '2s' })));
+    const socket = await connect(new Client(app.url, await token({ ...claims, expiresIn: '-3s' })));
     expect(await closed(socket, 8000)).toBe(4403);
   });
 });

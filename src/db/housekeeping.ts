@@ -3,7 +3,8 @@ import type { Logger } from '../observability/logger.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 /** Milliseconds between two rounds. */
 const INTERVAL_MS = 10 * 60_000;
 /** Rows a statement deletes: few enough that nobody waits for it. */
@@ -22,7 +23,8 @@ const ago = (ms: number) => sql`(now() - ${`${String(ms)} milliseconds`}::interv
 
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
- * idempotency keys, sessions that have run out, refresh tokens long spent, known addresses, uploads that are over. Several processes may do it at once.
+ * idempotency keys, sessions that have run out, refresh tokens long spent, known addresses, uploads that are over, and what was left of deleted files.
+ * Several processes may do it at once.
  * The database's clock says what is old, and nothing is deleted while that is in doubt (clock.ts).
  */
 export class Housekeeping {
@@ -59,7 +61,7 @@ export class Housekeeping {
     const next = sql`(select next.at from room_events next where next.room_id = room_events.room_id
       and next.seq > room_events.seq order by next.seq limit 1)`;
     await this.deleteAll('room_events', sql`at < ${old} and ${next} < ${old}`);
-    await this.deleteAll('idempotency_keys', sql`created_at < ${ago(KEY_HOURS * 3_600_000)}`);
+    await this.deleteAll('idempotency_keys', sql`created_at < ${ago(KEY_HOURS * HOUR_MS)}`);
     // The newest may come again as long as its successor was not used, after however long (accounts.service.ts).
     await this.deleteAll(
       'refresh_tokens',
@@ -69,6 +71,14 @@ export class Housekeeping {
     await this.deleteAll(
       'upload_sessions',
       sql`expires_at < ${ago(UPLOAD_DAYS * DAY_MS)} and state <> 'PROCESSING'`,
+    );
+    // The log names a deleted file, and so does the outcome of the call that uploaded it. Nothing does once both are gone.
+    const forgotten = sql`deleted_at < ${ago(Math.max(this.retentionMs, KEY_HOURS * HOUR_MS))}`;
+    await this.deleteAll('message_files', sql`file_id in (select id from files where ${forgotten})`);
+    await this.deleteAll(
+      'files',
+      sql`${forgotten} and not exists (select from upload_sessions where file_id = files.id)
+        and not exists (select from message_files where file_id = files.id)`,
     );
     await this.deleteAll('known_addresses', sql`seen_at < ${ago(ADDRESS_DAYS * DAY_MS)}`);
     await this.deleteAll('sessions', sql`expires_at < ${ago(0)}`);

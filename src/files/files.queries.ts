@@ -42,7 +42,7 @@ export async function insertFile(trx: Trx, file: NewFile): Promise<void> {
   await trx.insertInto('files').values(file).execute();
 }
 
-/** The row stays as a tombstone: the log names it. Its blob must be released next (blobs.queries.ts). */
+/** The row stays as a tombstone, for as long as the log may name it (housekeeping.ts). Its blob must be released next (blobs.queries.ts). */
 export async function markDeleted(trx: Trx, id: string, at: Date): Promise<void> {
   await trx.updateTable('files').set({ deleted_at: at, blob_id: null }).where('id', '=', id).execute();
 }

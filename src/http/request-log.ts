@@ -44,6 +44,10 @@ const ROUTES = new Set(['/graphql', '/livez', '/readyz']);
 export const routeOf = (path: string): string =>
   ROUTES.has(path) ? path : (['/files', '/uploads'].find((route) => path.startsWith(`${route}/`)) ?? 'other');
 
+/** A path as it is logged. People call their files by names that are nobody else's business. */
+const loggedPath = (path: string): string =>
+  shortened(path.replace(/^(\/files\/[^/]*\/).+/, '$1…'), MAX_PATH);
+
 /** Counts a request and logs one line of it, once it is over. Those of probes are logged at the level debug. */
 export function report(logger: Logger, { req, res, requestId, parley, begun, sentBefore }: Exchange): void {
   const ms = performance.now() - begun;
@@ -56,7 +60,7 @@ export function report(logger: Logger, { req, res, requestId, parley, begun, sen
   logLine(
     logger,
     path === '/livez' || path === '/readyz' ? 'debug' : 'info',
-    `,"requestId":${JSON.stringify(requestId)},"method":${JSON.stringify(req.method)},"path":${JSON.stringify(shortened(path, MAX_PATH))}` +
+    `,"requestId":${JSON.stringify(requestId)},"method":${JSON.stringify(req.method)},"path":${JSON.stringify(loggedPath(path))}` +
       (operation === undefined ? '' : `${named(operation)},"kind":"${operation.kind}"`) +
       (userId === undefined ? '' : `,"userId":${JSON.stringify(userId)}`) +
       `,"status":${String(res.statusCode)},"ms":${String(Math.round(ms * 1000) / 1000)}` +

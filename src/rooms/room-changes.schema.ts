@@ -156,7 +156,8 @@ builder.mutationFields((t) => ({
   createRoom: t.field({
     type: CreateRoomPayload,
     nullable: true,
-    description: 'Creates a room with the viewer as its owner. CONFLICT if the slug is taken.',
+    description:
+      'Creates a room with the viewer as its owner. CONFLICT if the slug is taken, also by a room that the viewer cannot see.',
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'The room.' }) },
     resolve: (_root, { input }, ctx) => {
       const viewer = ctx.signedIn();
@@ -201,7 +202,7 @@ builder.mutationFields((t) => ({
     type: AddMemberPayload,
     nullable: true,
     description:
-      'Adds a user to a room. Owners can add members with any role, moderators only plain members. A user who was removed earlier can be added again this way.',
+      'Adds a user to a room. Owners can add members with any role, moderators only plain members. The user is not asked first, and can leave at any time. A user who was removed earlier can be added again this way.',
     args: {
       input: t.arg({ type: AddMemberInput, required: true, description: 'The user, the room and the role.' }),
     },

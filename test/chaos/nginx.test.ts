@@ -67,11 +67,15 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
   });
 
   test('a request has the id that nginx gives it, in its log and in the answer, whatever a client calls it', async () => {
+    const { data } = await ada.upload(roomId, 'letter-of-resignation.txt', 'Dear all');
+    const link = new URL(data['uploadFile'].file.url as string);
+    await fetch(new URL(link.pathname + link.search, nginx.url)).then((response) => response.text());
     const { headers } = await fetch(`${nginx.url}/livez`, { headers: { 'x-request-id': 'of-a-client' } });
     const id = headers.get('x-request-id');
     expect(id).toMatch(/^[\da-f]{32}$/);
     await eventually(5000, 'the line', async () => (await nginx.accessLog()).includes(` id=${id ?? ''} `));
     expect(await nginx.accessLog()).not.toContain('of-a-client');
+    expect(await nginx.accessLog()).not.toContain('letter-of-resignation');
   });
 
   test('a WebSocket carries events', async () => {

@@ -26,14 +26,16 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
     await place[Symbol.asyncDispose]();
   });
 
-  /** Does something to the database of a server that is stopped meanwhile. */
-  async function whileStopped(...statements: RawBuilder<unknown>[]): Promise<void> {
+  /** Does something to the database between a stop of the server and its next start. Answers the rows of the last statement. */
+  async function whileStopped<Row>(...statements: RawBuilder<Row>[]): Promise<readonly Row[]> {
     await app[Symbol.asyncDispose]();
     const database = await openDatabase(readConfig(environmentOf(place)), createLogger('silent'));
-    for (const statement of statements) await statement.execute(database.db);
+    let rows: readonly Row[] = [];
+    for (const statement of statements) ({ rows } = await statement.execute(database.db));
     await database.close();
     app = await startOn(place);
     user = new Client(app.url, user.token, user.userId, user.refreshToken, user.handle);
+    return rows;
   }
 
   /** The cursors that are sent after `after`, up to the checkpoint; or how the subscription ended. */
@@ -104,6 +106,32 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
     });
     // The first is merely unknown by now, or this one would have ended with it.
     expect(await refresh(second)).toBe(third);
+  });
+
+  test('is the row of a deleted file for as long as its log may name it, and what a message showed of others', async () => {
+    const upload = async (name: string): Promise<string> =>
+      (await user.upload(roomId, name, `the text of ${name}`)).data['uploadFile'].file.id as string;
+    const [kept, young, old] = [await upload('kept.txt'), await upload('young.txt'), await upload('old.txt')];
+    const { id: messageId } = await user.post(roomId, 'three files', { fileIds: [kept, young, old] });
+    for (const fileId of [young, old])
+      await user.run('mutation ($id: ID!) { deleteFile(input: { fileId: $id }) { deletedFileId } }', {
+        id: fileId,
+      });
+    await whileStopped(
+      sql`update files set deleted_at = deleted_at - interval '29 days' where name = 'young.txt'`,
+      sql`update files set deleted_at = deleted_at - interval '31 days' where name = 'old.txt'`,
+    );
+    // A start begins a sweep, and a stop may cut it short.
+    const left = await eventually(20_000, 'the sweep', async () => {
+      const rows = await whileStopped(sql<{ name: string }>`select name from files order by name`);
+      return rows.length < 3 ? rows.map(({ name }) => name) : undefined;
+    });
+    expect(left).toEqual(['kept.txt', 'young.txt']);
+    const { node } = await user.run(
+      'query ($id: ID!) { node(id: $id) { ... on Message { files { name } } } }',
+      { id: messageId },
+    );
+    expect(node.files).toEqual([{ name: 'kept.txt' }]);
   });
 
   test('is an idempotency key for 48 hours', async () => {

@@ -3,6 +3,7 @@ import { isMissing, services } from '../support/services.js';
 import { runChaos, type ChaosOptions } from './chaos.js';
 import { failures, table } from './report.js';
 
+/** Short runs: `npm run chaos` makes long ones. */
 const TIMEOUT_MS = 240_000;
 
 /** Another one each time, and printed, so that what it drew can be drawn again. */
@@ -18,7 +19,7 @@ async function survive(options: Omit<ChaosOptions, 'seed' | 'rate'>): Promise<vo
 describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))('a cluster of two', () => {
   test(
     'loses nothing, doubles nothing and keeps the order, whatever fails',
-    () => survive({ seconds: 75 }),
+    () => survive({ seconds: 40 }),
     TIMEOUT_MS,
   );
 
@@ -30,13 +31,13 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redisServer))
 
   test(
     'loses nothing while the masters of its Redis Cluster fail and slots move between them',
-    () => survive({ seconds: 60, faults: 3, redisCluster: true }),
+    () => survive({ seconds: 40, faults: 2, redisCluster: true }),
     TIMEOUT_MS,
   );
 
   test(
     'loses nothing while its processes are replaced, and no client connects more than once for it',
-    () => survive({ seconds: 120, workers: 2, faults: 2 }),
+    () => survive({ seconds: 60, workers: 2, faults: 2 }),
     TIMEOUT_MS,
   );
 });

@@ -90,7 +90,7 @@ export class AppNode {
 
   private async launch(): Promise<void> {
     this.expectsEnd = false;
-    const child = spawn(process.execPath, ['--import', 'tsx', 'test/chaos/app-main.ts'], {
+    const child = spawn(process.execPath, ['--import', './test/chaos/failpoint.js', 'dist/src/main.js'], {
       cwd: ROOT,
       env: { PATH: process.env['PATH'], NODE_NO_WARNINGS: '1', ...this.options.env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -52,7 +52,7 @@ describe.each(stores)('a server process that stores on %s', (store) => {
 
   test.runIf(process.platform === 'linux')('takes a large file in flat memory', async () => {
     // The S3 server of the tests is slow.
-    expect(await growth(store === 'disk' ? 1024 : 256)).toBeLessThan(64 * MIB);
+    expect(await growth(store === 'disk' ? 512 : 192)).toBeLessThan(64 * MIB);
   });
 
   test.runIf(process.platform === 'linux' && store === 'disk' && !isMissing(services.clamd))(
@@ -66,7 +66,7 @@ describe.each(stores)('a server process that stores on %s', (store) => {
       });
       ada = await signUp(server.url);
       roomId = await ada.createRoom();
-      expect(await growth(512)).toBeLessThan(64 * MIB);
+      expect(await growth(320)).toBeLessThan(64 * MIB);
     },
   );
 

@@ -12,7 +12,7 @@ import { acquireDataDirLock } from './data-dir-lock.js';
 import { openEmbeddedPostgres } from './pglite.js';
 
 /** How often a writing process is killed. */
-const ROUNDS = 5;
+const ROUNDS = 3;
 /** Acknowledged writes after which it is killed, at least. */
 const WRITES = 200;
 const TIMEOUT_MS = 120_000;

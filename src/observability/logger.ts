@@ -47,7 +47,12 @@ const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'eare
  */
 export function createLogger(level: Config['logLevel'], to: DestinationStream = standardError()): Logger {
   return pino(
-    { level, hooks: { streamWrite: censored, logMethod: leaveOutRepeats() }, serializers: { err: errorOf }, formatters: { log: cut } },
+    {
+      level,
+      hooks: { streamWrite: censored, logMethod: leaveOutRepeats() },
+      serializers: { err: errorOf },
+      formatters: { log: cut },
+    },
     to,
   );
 }

@@ -84,10 +84,8 @@ interface Origin {
 }
 
 const DIGITS = new Int8Array(128).fill(-1);
-for (const [value, digit] of [
-  ...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/',
-].entries())
-  DIGITS[digit.charCodeAt(0)] = value;
+const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+for (let value = 0; value < BASE64.length; value += 1) DIGITS[BASE64.charCodeAt(value)] = value;
 
 const SEMICOLON = 59;
 const COMMA = 44;

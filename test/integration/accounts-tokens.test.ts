@@ -246,7 +246,9 @@ describe.skipIf(isMissing(services.postgres))('The look whether sign-ins go on',
     const { db, close } = await openDatabase(readConfig(environmentOf(place)), createLogger('silent'));
     const count = 70_000;
     const { rows: users } = await sql<{ id: string }>`
-      insert into users (id, handle, name) values (gen_random_uuid(), 'many', 'Many') returning id`.execute(db);
+      insert into users (id, handle, name) values (gen_random_uuid(), 'many', 'Many') returning id`.execute(
+      db,
+    );
     const { rows } = await sql<{ id: string }>`
       insert into sessions (id, user_id, expires_at, ended_at)
       select gen_random_uuid(), ${users[0]!.id}, now() + interval '1 day', case when n <= 3 then now() end

@@ -151,8 +151,7 @@ describe.skipIf(isMissing(services.postgres))('Rooms in which nothing is to be d
       const { rows } = await sql<{ n: number }>`select count(*)::int as n from room_events`.execute(db);
       return rows[0]!.n;
     };
-    const trim = () =>
-      trimLogs(db, sql<Date>`(now() - interval '30 days')`, () => Promise.resolve(true));
+    const trim = () => trimLogs(db, sql<Date>`(now() - interval '30 days')`, () => Promise.resolve(true));
     const IDLE = 3000;
     await seed(IDLE, 1);
     await seed(1, 2500);

@@ -126,7 +126,7 @@ describe.skipIf(isMissing(services.postgres))('While the database does not do it
         .filter(({ msg }) => msg === 'unavailable');
     // None of them is lost: each is a line of its own, or counted in one.
     await eventually(5000, 'all are told of', () => {
-      const told = lines().reduce((sum, { repeated = 1 }) => sum + Number(repeated), 0);
+      const told = lines().reduce((sum: number, { repeated = 1 }) => sum + Number(repeated), 0);
       return told >= asked;
     });
     const kinds = new Map<string, any[]>();

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Trx } from '../db/database.js';
+import { statement } from '../db/statement.js';
 import type { UserRow } from '../db/tables.js';
 
 /** A user as others see them: no column here is personal. */
@@ -175,13 +176,18 @@ export async function endSession(trx: Trx, sessionId: string): Promise<void> {
     .execute();
 }
 
+/** Ids that one look at the sessions asks for: however many are signed in, no statement grows with them. */
+const SESSIONS_ASKED = 5000;
+
+const liveOf = statement<{ id: string }>(
+  'live_sessions',
+  'select id from sessions where id = any($1::uuid[]) and ended_at is null',
+);
+
 /** Which of these sessions go on. */
 export async function liveSessions(db: Database, ids: readonly string[]): Promise<Set<string>> {
-  const rows = await db
-    .selectFrom('sessions')
-    .select('id')
-    .where('id', 'in', ids)
-    .where('ended_at', 'is', null)
-    .execute();
-  return new Set(rows.map((row) => row.id));
+  const live = new Set<string>();
+  for (let i = 0; i < ids.length; i += SESSIONS_ASKED)
+    for (const { id } of await liveOf(db, [ids.slice(i, i + SESSIONS_ASKED)])) live.add(id);
+  return live;
 }

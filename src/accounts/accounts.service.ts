@@ -157,8 +157,8 @@ export class AccountsService {
   }
 
   /** Which of these sign-ins go on: the others' sockets are to be closed. */
-  async liveSessions(ids: readonly string[]): Promise<Set<string>> {
-    return ids.length === 0 ? new Set() : queries.liveSessions(this.deps.db, ids);
+  liveSessions(ids: readonly string[]): Promise<Set<string>> {
+    return queries.liveSessions(this.deps.db, ids);
   }
 
   users(ids: readonly string[]): Promise<(PublicUser | undefined)[]> {

@@ -1,5 +1,6 @@
 import { isOutage } from './outage.js';
 import { StartError } from '../errors.js';
+import { withSources } from '../observability/source-maps.js';
 
 /** What the codes of errors mean for whoever starts the program, where the message does not say it. */
 const HINTS: Readonly<Record<string, string>> = {
@@ -45,7 +46,7 @@ function reasonOf(error: unknown): string {
   const said =
     error.name === 'Error' && error.message !== '' ? error.message : `${error.name}: ${error.message}`;
   // A defect of this program says more by where it is.
-  const place = DEFECT.test(error.name) ? /\bat .+/.exec(error.stack ?? '')?.[0] : undefined;
+  const place = DEFECT.test(error.name) ? /\bat .+/.exec(withSources(error.stack ?? ''))?.[0] : undefined;
   return place === undefined ? said : `${said} (${place})`;
 }
 

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Logger } from '../observability/logger.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
+import { trimLogs } from './log-trimming.js';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -19,7 +20,7 @@ const ADDRESS_DAYS = 90;
 const UPLOAD_DAYS = 7;
 
 /** So many milliseconds before the statement, by the database's clock. */
-const ago = (ms: number) => sql`(now() - ${`${String(ms)} milliseconds`}::interval)`;
+const ago = (ms: number) => sql<Date>`(now() - ${`${String(ms)} milliseconds`}::interval)`;
 
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
@@ -55,12 +56,8 @@ export class Housekeeping {
 
   /** Deletes all that is due now. */
   private async sweep(): Promise<void> {
-    const old = ago(this.retentionMs);
-    // While a room's old events go there may be holes among them: whoever reads there is told CURSOR_EXPIRED either way. The last
-    // of them stays, for its cursor is good as long as all that came after it is there.
-    const next = sql`(select next.at from room_events next where next.room_id = room_events.room_id
-      and next.seq > room_events.seq order by next.seq limit 1)`;
-    await this.deleteAll('room_events', sql`at < ${old} and ${next} < ${old}`);
+    // While a room's old events go there may be holes among them: who reads there gets CURSOR_EXPIRED either way.
+    await trimLogs(this.db, ago(this.retentionMs), () => this.mayGoOn());
     await this.deleteAll('idempotency_keys', sql`created_at < ${ago(KEY_HOURS * HOUR_MS)}`);
     // The newest may come again as long as its successor was not used, after however long (accounts.service.ts).
     await this.deleteAll(
@@ -95,10 +92,14 @@ export class Housekeeping {
     }
   }
 
+  /** Asked before each batch: a clock may jump while there is much to delete. */
+  private async mayGoOn(): Promise<boolean> {
+    return !this.stopped && (await this.clock.isTrusted());
+  }
+
   private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<void> {
     const name = sql.table(table);
-    // Asked before each batch: a clock may jump while there is much to delete.
-    while (!this.stopped && (await this.clock.isTrusted())) {
+    while (await this.mayGoOn()) {
       const { numAffectedRows = 0n } = await sql`
         delete from ${name}
         where ctid = any (array (select ctid from ${name} where ${due} limit ${BATCH}))`.execute(this.db);

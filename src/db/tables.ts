@@ -109,6 +109,8 @@ interface RoomsTable {
   used_bytes: Generated<number>;
   /** From then on the room is there for nobody; a job deletes what it holds, and this row at last. */
   deleted_at: ColumnType<Date | null, Date | undefined, Date>;
+  /** Until this time is old none of the room's events may go; null where they are one at most (log-trimming.ts). */
+  trim_at: Generated<Date | null>;
 }
 
 interface MembershipsTable {

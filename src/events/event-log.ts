@@ -37,7 +37,8 @@ export const NOW = 'clock_timestamp()::timestamptz(3)';
  */
 export const MOVE_HEAD = `
   update rooms set last_seq = last_seq + $2, last_tag = $3,
-    member_count = member_count + $4, message_count = message_count + $5, file_count = file_count + $6
+    member_count = member_count + $4, message_count = message_count + $5, file_count = file_count + $6,
+    trim_at = coalesce(trim_at, ${NOW})
   where id = $1`;
 
 /** $1 to $6 of `MOVE_HEAD`, for so many events, the last of which bears `tag`. */

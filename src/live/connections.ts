@@ -1,3 +1,4 @@
+import { singleFlight } from '../async/single-flight.js';
 import { SESSIONS_TOPIC, type Bus, type SessionSignal } from '../events/bus.js';
 import type { Logger } from '../observability/logger.js';
 import type { Viewer } from '../viewer.js';
@@ -37,6 +38,20 @@ export class LiveConnections {
   private readonly connections = new Set<LiveConnection>();
   private readonly checking: NodeJS.Timeout;
   private isLeaving = false;
+  /** One at a time: with many who are signed in, and a slow database, one may take longer than the time between two. */
+  private readonly check = singleFlight(async (): Promise<void> => {
+    const ids = new Set([...this.connections].flatMap(({ viewer }) => viewer?.sessionId ?? []));
+    if (ids.size === 0) return;
+    try {
+      const live = await this.deps.liveSessions([...ids]);
+      this.expire(
+        ({ viewer }) =>
+          viewer?.sessionId !== undefined && ids.has(viewer.sessionId) && !live.has(viewer.sessionId),
+      );
+    } catch (err) {
+      this.deps.logger.warn({ err }, 'the sign-ins of open connections could not be checked');
+    }
+  });
 
   constructor(private readonly deps: ConnectionsDeps) {
     deps.bus
@@ -94,20 +109,6 @@ export class LiveConnections {
       });
     }
     clearInterval(this.checking);
-  }
-
-  private async check(): Promise<void> {
-    const ids = new Set([...this.connections].flatMap(({ viewer }) => viewer?.sessionId ?? []));
-    if (ids.size === 0) return;
-    try {
-      const live = await this.deps.liveSessions([...ids]);
-      this.expire(
-        ({ viewer }) =>
-          viewer?.sessionId !== undefined && ids.has(viewer.sessionId) && !live.has(viewer.sessionId),
-      );
-    } catch (err) {
-      this.deps.logger.warn({ err }, 'the sign-ins of open connections could not be checked');
-    }
   }
 
   private expire(isEnded: (connection: LiveConnection) => boolean): void {

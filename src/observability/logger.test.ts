@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { cpuTime } from '../../test/support/work.js';
 import { createLogger, logLine } from './logger.js';
 
@@ -131,4 +131,94 @@ test('A line whose fields are JSON already is the one that would have been logge
   quiet.level = 'silent';
   logLine(quiet, 'info', text, 'request');
   expect(lines).toBe('');
+});
+
+describe('A warning or an error that comes again', () => {
+  let lines: Record<string, any>[];
+  let logger: ReturnType<typeof createLogger>;
+  beforeEach(() => {
+    vi.useFakeTimers();
+    lines = [];
+    logger = createLogger('trace', { write: (line) => lines.push(JSON.parse(line) as never) });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const refused = (port: number): Error =>
+    Object.assign(new Error(`connect ECONNREFUSED 127.0.0.1:${port}`), { code: 'ECONNREFUSED' });
+  const fail = (n: number): void => logger.error({ err: refused(n), requestId: `r${n}` }, 'unavailable');
+
+  test('is written at once and whole, and then once a second, with a count and without a stack', async () => {
+    for (let n = 0; n < 100; n += 1) fail(n);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ level: 50, requestId: 'r0', err: { stack: expect.any(String) } });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(lines).toHaveLength(2);
+    expect(lines[1]).toMatchObject({
+      level: 50,
+      msg: 'unavailable',
+      repeated: 99,
+      err: { type: 'Error', code: 'ECONNREFUSED', message: 'connect ECONNREFUSED 127.0.0.1:99' },
+    });
+    expect(lines[1]!['err']).not.toHaveProperty('stack');
+    expect(lines[1]!['requestId']).toHaveLength(20);
+    expect(lines[1]!['requestId'][0]).toBe('r1');
+
+    // One line a second while it goes on, and the stack again after a minute.
+    for (let second = 1; second < 61; second += 1) {
+      fail(second);
+      await vi.advanceTimersByTimeAsync(1000);
+    }
+    expect(lines).toHaveLength(2 + 60);
+    expect(lines.slice(2).filter(({ err }) => 'stack' in err)).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(lines).toHaveLength(2 + 60);
+    fail(1);
+    expect(lines.at(-1)).toMatchObject({ err: { stack: expect.any(String) } });
+  });
+
+  test('hides none of another kind, level, place, cause or name', async () => {
+    const errors = [
+      new Error('a'),
+      new Error('b'),
+      new TypeError('a'),
+      Object.assign(new Error('a'), { code: 'X' }),
+      new Error('a', { cause: new Error('c') }),
+      new AggregateError([refused(1)], 'a'),
+    ];
+    const elsewhere = new Error('a');
+    for (let round = 0; round < 3; round += 1) {
+      for (const err of [...errors, elsewhere]) logger.error({ err }, 'x');
+      logger.error({ err: errors[0] }, 'y');
+      logger.warn({ err: errors[0] }, 'x');
+      logger.error(errors[0]!, 'z');
+      for (const kind of ['one', 'two']) logger.warn({ err: errors[0], kind }, 'a job failed');
+    }
+    expect(lines).toHaveLength(7 + 5);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(lines).toHaveLength(2 * (7 + 5));
+    expect(lines.slice(12).map(({ repeated }) => repeated as number)).toEqual(Array(12).fill(2));
+  });
+
+  test('is written each time where lines without an error differ, and where nothing is wrong', () => {
+    for (const address of ['192.0.2.1', '192.0.2.2'])
+      for (const requestId of ['a', 'b']) logger.warn({ requestId, address }, 'sign-in failed');
+    for (let n = 0; n < 5; n += 1) logger.info({ err: refused(n) }, 'x');
+    logger.warn({ found: { a: 1 } }, 'x');
+    logger.warn({ found: { a: 1 } }, 'x');
+    logger.fatal({ err: refused(1) }, 'broken');
+    logger.fatal({ err: refused(1) }, 'broken');
+    expect(lines).toHaveLength(4 + 5 + 2 + 2);
+    for (let n = 0; n < 5; n += 1) logger.warn({ reason: 'gone' }, 'a connection failed');
+    logger.warn('text alone');
+    logger.warn('text alone');
+    expect(lines).toHaveLength(4 + 5 + 2 + 2 + 1 + 1);
+  });
+
+  test('is written each time beyond the kinds that are kept in memory', () => {
+    for (let round = 0; round < 2; round += 1)
+      for (let n = 0; n < 300; n += 1) logger.error({ err: new Error('x'.repeat(n)) }, 'x');
+    expect(lines).toHaveLength(300 + 100);
+  });
 });

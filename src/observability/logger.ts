@@ -3,6 +3,8 @@ import { destination, pino, stdSerializers, symbols, type DestinationStream, typ
 import type { Config } from '../config/config.js';
 import { shortened } from '../text.js';
 import { counts } from './counts.js';
+import { leaveOutRepeats } from './repeats.js';
+import { withSources } from './source-maps.js';
 
 export type { Logger } from 'pino';
 
@@ -39,13 +41,18 @@ const MAX_STACK = 8000;
 const SIGNS = ['uthorization', 'assword', 'oken', 'ookie', 'ecret', 'eyJ', 'earer ', 'ignature='];
 
 /**
- * JSON lines on standard error; standard output is left to the ready line. They are written in the background, and are whole when the
+ * JSON lines on standard error, repeated warnings and errors counted (repeats.ts); standard output is left to the ready line. They are written in the background, and are whole when the
  * process ends by itself, whatever for. Nobody logs credentials; where one slips in all the same, it is cut out of the line. That is done to
  * the text, since looking through the objects by pino's own paths costs several times what it takes to log them.
  */
 export function createLogger(level: Config['logLevel'], to: DestinationStream = standardError()): Logger {
   return pino(
-    { level, hooks: { streamWrite: censored }, serializers: { err: errorOf }, formatters: { log: cut } },
+    {
+      level,
+      hooks: { streamWrite: censored, logMethod: leaveOutRepeats() },
+      serializers: { err: errorOf },
+      formatters: { log: cut },
+    },
     to,
   );
 }
@@ -73,20 +80,22 @@ export function logLine(logger: Logger, level: 'debug' | 'info', fields: string,
 }
 
 /** An error as it is logged. Redis' client hangs the refused command on it: its arguments may be a password, and are nobody's business. */
-function errorOf(error: Error): unknown {
-  const shown: unknown = stdSerializers.err(error);
+function errorOf(error: unknown): unknown {
+  // What only looks like one, such as one without its stack (repeats.ts), is shown as it is.
+  const shown: unknown = error instanceof Error ? stdSerializers.err(error) : error;
   tidy(shown);
   return shown;
 }
 
-/** Names commands, and cuts long texts: what failed may tell what a client sent. */
+/** Names commands and sources, and cuts long texts: what failed may tell what a client sent. */
 function tidy(shown: unknown): void {
   if (typeof shown !== 'object' || shown === null) return;
   // Enumerable ones: the error itself stands behind a getter.
   for (const [name, value] of Object.entries(shown)) {
     if (typeof value === 'object') tidy(value);
-    else if (typeof value === 'string' && value.length > MAX_FIELD)
-      (shown as Record<string, unknown>)[name] = shortened(value, name === 'stack' ? MAX_STACK : MAX_FIELD);
+    else if (typeof value === 'string' && (name === 'stack' || value.length > MAX_FIELD))
+      (shown as Record<string, unknown>)[name] =
+        name === 'stack' ? withSources(shortened(value, MAX_STACK)) : shortened(value, MAX_FIELD);
   }
   if ('command' in shown && typeof shown.command === 'object')
     shown.command = (shown.command as { name?: unknown } | null)?.name;

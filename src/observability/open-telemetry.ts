@@ -25,6 +25,8 @@ import type { SpanOptions, Tracing } from './tracing.js';
 const KINDS = { server: SpanKind.SERVER, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER };
 /** Events whose traces are remembered until they are delivered. */
 const MAX_WOKEN = 1000;
+/** Milliseconds by which times of spans may be off the wall clock. */
+const MAX_OFF_MS = 1000;
 
 /** Tracing by OpenTelemetry. Loaded when it is wanted, and not before (tracing.ts). */
 export function openTelemetry(
@@ -54,14 +56,15 @@ export function openTelemetry(
 class OpenTelemetryTracing implements Tracing {
   private readonly tracer = trace.getTracer('parley');
   private readonly wakers = new Map<string, Context>();
+  private origin = performance.timeOrigin;
 
   // Handed on without its object.
   readonly span: Tracing['span'] = (options, work, isFailed = () => false) => {
     const parent = contextOf(options.parent);
-    const span = this.start(options, parent);
+    const { span, end: endNow } = this.start(options, parent);
     const end = (failed: boolean, error?: unknown): void => {
       if (failed) fail(span, error);
-      span.end();
+      endNow();
     };
     return context.with(trace.setSpan(parent, span), () => {
       try {
@@ -83,9 +86,9 @@ class OpenTelemetryTracing implements Tracing {
   };
 
   past(options: SpanOptions, startedAt: number, error?: unknown): void {
-    const span = this.start(options, contextOf(options.parent), startedAt);
+    const { span, end } = this.start(options, contextOf(options.parent), startedAt);
     if (error !== undefined) fail(span, error);
-    span.end();
+    end();
   }
 
   current(): string | undefined {
@@ -109,21 +112,36 @@ class OpenTelemetryTracing implements Tracing {
     }
   }
 
+  /**
+   * Starts a span, and says how to end it. Both by the monotonic clock: OpenTelemetry ends a span whose start it is given
+   * by the wall clock, in whole milliseconds, which may be before its start.
+   */
   private start(
     { name, kind, attributes = {}, links = [] }: SpanOptions,
     parent: Context,
-    startedAt?: number,
-  ): Span {
-    return this.tracer.startSpan(
+    startedAt = performance.now(),
+  ): { span: Span; end: () => void } {
+    const origin = this.originFor(parent);
+    const span = this.tracer.startSpan(
       name,
       {
         kind: kind === undefined ? SpanKind.INTERNAL : KINDS[kind],
         attributes: { ...attributes },
         links: links.flatMap(linkTo),
-        ...(startedAt === undefined ? {} : { startTime: performance.timeOrigin + startedAt }),
+        startTime: origin + startedAt,
       },
       parent,
     );
+    return { span, end: () => span.end(origin + performance.now()) };
+  }
+
+  /** When `performance.now()` was 0. Found anew between two traces, where the clock was set or the machine slept. */
+  private originFor(parent: Context): number {
+    if (trace.getSpan(parent)?.isRecording() !== true) {
+      const origin = Date.now() - performance.now();
+      if (Math.abs(origin - this.origin) > MAX_OFF_MS) this.origin = origin;
+    }
+    return this.origin;
   }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -278,6 +278,38 @@ describe.skipIf(isMissing(services.nginx))('nginx, as deploy/nginx.conf has it',
     expect(reached).toEqual(['GET /read', 'GET /read']);
     expect((await fetch(`${nginx.url}/write`, { method: 'POST', body: 'x' })).status).toBe(502);
     expect(reached.slice(2)).toEqual(['POST /write']);
+
+    // What nginx says by itself is JSON, with the id that its log has.
+    const refused = async (path: string, init?: RequestInit): Promise<any> => {
+      const response = await fetch(`${nginx.url}${path}`, init);
+      expect(response.headers.get('content-type')).toBe('application/json');
+      expect(response.headers.get('retry-after')).toBe(response.status === 502 ? '2' : null);
+      return { id: response.headers.get('x-request-id'), body: await response.json() };
+    };
+    const query = await refused('/graphql?token=secret', {
+      method: 'POST',
+      body: '{}',
+      headers: { 'x-request-id': 'of-a-client' },
+    });
+    const message = 'The server is not available: try again.';
+    const extensions = { code: 'UNAVAILABLE', requestId: query.id };
+    expect(query.body).toEqual({ errors: [{ message, extensions }] });
+    const file = await refused('/files/1/a.png');
+    expect(file.body).toEqual({ code: 'UNAVAILABLE', message, requestId: file.id });
+    const missing = await refused('/metrics');
+    expect(missing.body).toMatchObject({ code: 'NOT_FOUND', requestId: missing.id });
+    const broken = connect(Number(new URL(nginx.url).port), '127.0.0.1');
+    broken.end('no request at all\r\n\r\n');
+    const said = await text(broken);
+    expect(said).toMatch(/^HTTP\/1\.1 400 [^]*"code":"BAD_REQUEST"/);
+    const ids = [query.id, file.id, missing.id, /"requestId":"(\w+)"/.exec(said)![1]];
+    await eventually(5000, 'their lines', async () => {
+      const log = await nginx.accessLog();
+      return ids.every((id) => log.includes(` id=${id} `));
+    });
+    const log = await nginx.accessLog();
+    expect(log).toContain('"POST /graphql HTTP/1.1" 502 ');
+    expect(log).not.toMatch(/secret|of-a-client/);
     for (const server of servers) server.close();
   });
 });

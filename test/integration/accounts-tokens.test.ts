@@ -10,15 +10,23 @@ import {
   type GraphQLInputType,
 } from 'graphql';
 import jwt from 'jsonwebtoken';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
+import { liveSessions } from '../../src/accounts/accounts.queries.js';
 import { deriveKey } from '../../src/accounts/tokens.js';
-import { startParley, type Place } from '../support/app.js';
+import { readConfig } from '../../src/config/env.js';
+import { newId } from '../../src/db/ids.js';
+import { openDatabase } from '../../src/db/open.js';
+import { createLogger } from '../../src/observability/logger.js';
+import { environmentOf, makePlace, startParley, type Place } from '../support/app.js';
 import { Client, PASSWORD, signUp } from '../support/client.js';
 import { turnedAway } from '../support/connected-socket.js';
 import { live, subscribe } from '../support/live.js';
 import { fieldsOf, selectionOfRoot } from '../support/selection.js';
+import { isMissing, services } from '../support/services.js';
+import { statementsOf } from '../support/statements.js';
 import { secretOf, shortLivedToken } from '../support/tokens.js';
 
 const WITHOUT_TOKEN = ['signUp', 'signIn', 'refreshSession', 'signOut'];
@@ -229,5 +237,32 @@ describe('An access token', () => {
     const feed = subscribe(client, VIEWER);
     expect(await feed.take(1, 'viewer')).toEqual([null]);
     await client.dispose();
+  });
+});
+
+describe.skipIf(isMissing(services.postgres))('The look whether sign-ins go on', () => {
+  test('asks for any number of them, in statements of a bounded size', async () => {
+    await using place = await makePlace('postgres');
+    const { db, close } = await openDatabase(readConfig(environmentOf(place)), createLogger('silent'));
+    const count = 70_000;
+    const { rows: users } = await sql<{ id: string }>`
+      insert into users (id, handle, name) values (gen_random_uuid(), 'many', 'Many') returning id`.execute(
+      db,
+    );
+    const { rows } = await sql<{ id: string }>`
+      insert into sessions (id, user_id, expires_at, ended_at)
+      select gen_random_uuid(), ${users[0]!.id}, now() + interval '1 day', case when n <= 3 then now() end
+      from generate_series(1, ${count}) n returning id`.execute(db);
+    const ids = rows.map(({ id }) => id);
+    let live = new Set<string>();
+    const statements = await statementsOf(async () => {
+      live = await liveSessions(db, [...ids, newId()]);
+    });
+    expect(live).toEqual(new Set(ids.slice(3)));
+    const asked = statements.map(({ values }) => values.flat().length);
+    expect(asked.reduce((sum, n) => sum + n, 0)).toBe(count + 1);
+    expect(Math.max(...asked)).toBeLessThanOrEqual(5000);
+    expect(await liveSessions(db, [])).toEqual(new Set());
+    await close();
   });
 });

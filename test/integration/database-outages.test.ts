@@ -2,8 +2,9 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { makePlace, startOn, type Place } from '../support/app.js';
-import { signUp, type Client } from '../support/client.js';
+import { Client, signUp } from '../support/client.js';
 import { eventually, within } from '../support/deadline.js';
+import { ServerProcess } from '../support/process.js';
 import { readiness, untilReadiness } from '../support/readiness.js';
 import { isMissing, services } from '../support/services.js';
 import { Wire } from '../support/wire.js';
@@ -104,6 +105,42 @@ describe.skipIf(isMissing(services.postgres))('While the database does not do it
       await admin.query('rollback');
     }
     expect(await codeOf('after')).toBe('posted');
+  }, 60_000);
+
+  test('each kind of failure is logged once with a stack that names the source, and then counted', async () => {
+    const DATABASE_URL = wire.through(place.env['DATABASE_URL'] ?? '');
+    await using server = await ServerProcess.start(place, { DATABASE_URL, LOG_LEVEL: 'warn' });
+    const client = new Client(server.url, ada.token);
+    const asked = 400;
+    const begun = performance.now();
+    wire.cut();
+    for (let n = 0; n < asked; n += 20)
+      await Promise.all(Array.from({ length: 20 }, () => client.ask(LIST).catch(() => undefined)));
+    wire.mend();
+    await untilReadiness(server.url, 'ok');
+    const lines = (): any[] =>
+      server.log
+        .split('\n')
+        .slice(0, -1)
+        .map((line) => JSON.parse(line))
+        .filter(({ msg }) => msg === 'unavailable');
+    // None of them is lost: each is a line of its own, or counted in one.
+    await eventually(5000, 'all are told of', () => {
+      const told = lines().reduce((sum: number, { repeated = 1 }) => sum + Number(repeated), 0);
+      return told >= asked;
+    });
+    const kinds = new Map<string, any[]>();
+    for (const line of lines()) {
+      const { type, code, message } = line.err;
+      const kind = `${type} ${code} ${message.replaceAll(/\d+/g, '#')}`;
+      kinds.set(kind, [...(kinds.get(kind) ?? []), line]);
+    }
+    const seconds = Math.ceil((performance.now() - begun) / 1000);
+    for (const [kind, those] of kinds) expect(those.length, kind).toBeLessThanOrEqual(seconds + 2);
+    const stacks = lines().flatMap(({ err }) => (err.stack === undefined ? [] : [err.stack as string]));
+    expect(stacks.length).toBeLessThan(30);
+    expect(stacks.join('\n')).toMatch(/\(src\/[\w/-]+\.ts:\d+:\d+\)/);
+    expect(stacks.join('\n')).not.toContain('dist/src');
   }, 60_000);
 
   test('a primary that takes no writes is not ready, and its connections are replaced', async () => {

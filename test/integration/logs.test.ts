@@ -256,6 +256,7 @@ describe('Lines that were logged before', () => {
       const { createLogger } = await import('./src/observability/logger.ts');
       const logger = createLogger('info');
       for (let n = 0; n < ${COUNT}; n++) logger.info({ n }, 'line');
+      for (let n = 0; n < 3; n++) logger.warn({ err: new Error('again') }, 'failed');
       ${end}`;
     const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script], {
       stdio: ['ignore', 'ignore', stderr],
@@ -274,7 +275,10 @@ describe('Lines that were logged before', () => {
     ['it breaks', "throw new Error('broken');"],
     ['it runs out of things to do', ''],
   ])('are all written when %s', async (_how, end) => {
-    expect(wholeLines(await linesTo('pipe', end))).toBe(COUNT);
+    const text = await linesTo('pipe', end);
+    expect(wholeLines(text)).toBe(COUNT);
+    // And what was counted, though the second was not over.
+    expect(text.match(/"repeated":2/g)).toHaveLength(1);
   });
 
   test('are all written, and whole, where processes share a file', async () => {

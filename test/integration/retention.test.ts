@@ -1,13 +1,22 @@
-import { sql, type RawBuilder } from 'kysely';
+import { CompiledQuery, sql, type RawBuilder } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { App } from '../../src/app.js';
 import { readConfig } from '../../src/config/env.js';
+import { trimLogs } from '../../src/db/log-trimming.js';
 import { openDatabase } from '../../src/db/open.js';
 import { createLogger } from '../../src/observability/logger.js';
 import { backends, environmentOf, makePlace, startOn, type Place } from '../support/app.js';
 import { Client, signUp } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
 import { live, ROOM_EVENTS, subscribe, type Feed } from '../support/live.js';
+import { touched, type Plan } from '../support/plans.js';
+import { isMissing, services } from '../support/services.js';
+import { statementsOf } from '../support/statements.js';
+
+/** What goes with events that are made older. */
+const aged = (days: number): RawBuilder<unknown>[] => [
+  sql`update rooms set trim_at = trim_at - make_interval(days => ${days})`,
+];
 
 describe.each(backends)('What a server on %s keeps of the past', (backend) => {
   let place: Place;
@@ -60,7 +69,7 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
     const cursors: string[] = [];
     for (let i = 0; i < 8; i++) cursors.push((await user.post(roomId, `message ${i}`)).eventCursor);
     // The first event is the room's maker, so message i is event i + 2. The first five messages are older than 30 days.
-    await whileStopped(sql`update room_events set at = at - interval '31 days' where seq <= 6`);
+    await whileStopped(sql`update room_events set at = at - interval '31 days' where seq <= 6`, ...aged(31));
     const head = cursors.at(-1);
 
     await eventually(10_000, 'the sweep', async () => !Array.isArray(await follow({ after: cursors[3] })));
@@ -83,7 +92,7 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
 
   test('is the last event of a room that is quiet for longer, so that whoever has seen it misses nothing', async () => {
     const { eventCursor: last } = await user.post(roomId, 'the last for long');
-    await whileStopped(sql`update room_events set at = at - interval '90 days'`);
+    await whileStopped(sql`update room_events set at = at - interval '90 days'`, ...aged(90));
     await eventually(10_000, 'the sweep', async () => {
       const kept = await follow({ last: 100 });
       return Array.isArray(kept) && kept.length === 1;
@@ -148,5 +157,61 @@ describe.each(backends)('What a server on %s keeps of the past', (backend) => {
       return again.id !== old.id;
     });
     expect(await user.post(roomId, 'said once', { idempotencyKey: 'young' })).toEqual(young);
+  });
+});
+
+describe.skipIf(isMissing(services.postgres))('Rooms in which nothing is to be deleted', () => {
+  test('are not looked at, however many they are', async () => {
+    await using place = await makePlace('postgres');
+    const { db, close } = await openDatabase(readConfig(environmentOf(place)), createLogger('silent'));
+    const seed = (rooms: number, events: number): Promise<unknown> =>
+      sql`
+        with made as (
+          insert into rooms (id, slug, name, visibility, tag, last_tag, last_seq)
+          select gen_random_uuid(), gen_random_uuid()::text, 'x', 'PUBLIC', 't', 't', ${events}
+          from generate_series(1, ${rooms})
+          returning id
+        )
+        insert into room_events (room_id, seq, tag, kind, at)
+        select id, seq, 't', 'MESSAGE_ADDED', now() - interval '60 days' + seq * interval '1 minute'
+        from made, generate_series(1, ${events}) seq`.execute(db);
+    const kept = async (): Promise<number> => {
+      const { rows } = await sql<{ n: number }>`select count(*)::int as n from room_events`.execute(db);
+      return rows[0]!.n;
+    };
+    const trim = () => trimLogs(db, sql<Date>`(now() - interval '30 days')`, () => Promise.resolve(true));
+    const IDLE = 3000;
+    await seed(IDLE, 1);
+    await seed(1, 2500);
+    await trim();
+    expect(await kept()).toBe(IDLE + 1);
+    await sql`analyze rooms, room_events`.execute(db);
+
+    // Whose last event is kept are left alone, and one in which there is something to delete is found among them.
+    const rowsRead = async (): Promise<number> => {
+      let sum = 0;
+      for (const { text, values } of await statementsOf(trim)) {
+        await db.transaction().execute(async (trx) => {
+          const plan = CompiledQuery.raw(`explain (analyze, format json) ${text}`, [...values]);
+          const { rows } = await trx.executeQuery<{ 'QUERY PLAN': [{ Plan: Plan }] }>(plan);
+          sum += touched(rows[0]!['QUERY PLAN'][0].Plan);
+        });
+      }
+      return sum;
+    };
+    expect(await rowsRead()).toBe(0);
+    await seed(3, 10);
+    expect(await rowsRead()).toBeLessThan(100);
+    expect(await kept()).toBe(IDLE + 1 + 3);
+    expect(await rowsRead()).toBe(0);
+
+    // A room that was quiet is due again once what follows is old.
+    await sql`update rooms set last_seq = last_seq + 1, trim_at = now() - interval '31 days' where slug in (
+      select slug from rooms limit 1)`.execute(db);
+    await sql`insert into room_events (room_id, seq, tag, kind, at)
+      select id, last_seq, 't', 'MESSAGE_ADDED', trim_at from rooms where trim_at is not null`.execute(db);
+    await trim();
+    expect(await kept()).toBe(IDLE + 1 + 3);
+    await close();
   });
 });

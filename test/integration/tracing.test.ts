@@ -121,6 +121,21 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A tr
     const insert = named(/^sql with/);
     expect(JSON.stringify(insert.attributes)).toContain('messages');
 
+    // What the server does for a request lies within it; what others are handed, they do when they come to it.
+    const [start, end] = (['startTimeUnixNano', 'endTimeUnixNano'] as const).map(
+      (side) => (span: CollectedSpan) => BigInt(span[side]),
+    ) as [(span: CollectedSpan) => bigint, (span: CollectedSpan) => bigint];
+    for (const span of spans) {
+      const parent = byId.get(span.parentSpanId ?? '');
+      expect(end(span), span.name).toBeGreaterThanOrEqual(start(span));
+      if (span.name.startsWith('sql ')) expect(end(span), span.name).toBeGreaterThan(start(span));
+      if (parent === undefined || parent.instance !== span.instance) continue;
+      expect(start(span), span.name).toBeGreaterThanOrEqual(start(parent));
+      if (parent.kind !== PRODUCER && span.instance === 'one')
+        expect(end(span), span.name).toBeLessThanOrEqual(end(parent));
+    }
+    for (const { log } of [one, two]) expect(log).not.toContain('"msg":"tracing"');
+
     for (const secret of [body, PASSWORD, user.token!, user.refreshToken])
       expect(collector.text).not.toContain(secret);
     await socket.dispose();

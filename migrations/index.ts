@@ -15,6 +15,7 @@ import * as fairWork from './0014_fair_work.js';
 import * as clock from './0015_clock.js';
 import * as fileCharset from './0016_file_charset.js';
 import * as knownAddresses from './0019_known_addresses.js';
+import * as foldedNames from './0020_folded_names.js';
 import * as logTrimming from './0021_log_trimming.js';
 import * as deletedFiles from './0025_deleted_files.js';
 
@@ -36,6 +37,7 @@ export const migrations: Record<string, Migration> = {
   '0015_clock': clock,
   '0016_file_charset': fileCharset,
   '0019_known_addresses': knownAddresses,
+  '0020_folded_names': foldedNames,
   '0021_log_trimming': logTrimming,
   '0025_deleted_files': deletedFiles,
 };

@@ -5,9 +5,10 @@ import { ParleyError } from '../errors.js';
 import { builder } from '../graphql/builder.js';
 import { defineLoader, type Context } from '../graphql/context.js';
 import { encodeId } from '../graphql/ids.js';
-import { text } from '../graphql/text.js';
+import { shownName, text } from '../graphql/text.js';
 import { visibleNodes } from '../graphql/visible-nodes.js';
 import type { PublicUser } from './accounts.queries.js';
+import { emailKey, MAX_EMAIL, shownEmail, trimmedEmail } from './email.js';
 import type { AccountsService, NewSession } from './accounts.service.js';
 
 declare module '../graphql/context.js' {
@@ -67,8 +68,8 @@ builder.node(Viewer, {
     }),
     email: t.string({
       description:
-        "The e-mail address that the viewer signs in with; empty if the viewer's identity provider gave none.",
-      resolve: (account) => account.email ?? '',
+        "The e-mail address that the viewer signs in with, in lower case and an international domain in letters; empty if the viewer's identity provider gave none.",
+      resolve: (account) => (account.email === null ? '' : shownEmail(account.email)),
     }),
   }),
 });
@@ -118,8 +119,14 @@ const Session = builder.objectRef<NewSession>('Session').implement({
   }),
 });
 
-const anyEmail = text.max(254, 'An e-mail address can have at most 254 characters.');
-const email = anyEmail.pipe(z.email('This is not a valid e-mail address.'));
+const anyEmail = text.refine((value) => trimmedEmail(value).length <= MAX_EMAIL, {
+  message: `An e-mail address can have at most ${String(MAX_EMAIL)} characters.`,
+  abort: true,
+});
+const email = anyEmail.refine(
+  (value) => emailKey(value) !== undefined,
+  'This is not a valid e-mail address: it must look like ada@example.com, without spaces, quotes or brackets.',
+);
 const password = z
   .string()
   .min(8, 'A password must have at least 8 characters.')
@@ -130,10 +137,6 @@ const handle = z
     /^[a-z0-9][a-z0-9_-]{1,31}$/,
     'A handle must have 2 to 32 characters, only a-z, 0-9, _ and -, and begin with a letter or digit.',
   );
-const name = text
-  .min(1, 'A name must have at least 1 character.')
-  .max(100, 'A name can have at most 100 characters.')
-  .refine((value) => value.trim() === value && value !== '', 'A name cannot begin or end with a space.');
 
 const SignUpInput = builder.inputType('SignUpInput', {
   description: 'A new account.',
@@ -141,7 +144,8 @@ const SignUpInput = builder.inputType('SignUpInput', {
     email: t.string({
       required: true,
       validate: email,
-      description: 'The e-mail address to sign in with, case-insensitive.',
+      description:
+        'The e-mail address to sign in with. Case makes no difference, nor do spaces around it, nor whether an international domain is in letters or in punycode. A host without a dot is accepted, such as `root@localhost`; quoted names and IP addresses are not.',
     }),
     password: t.string({
       required: true,
@@ -155,8 +159,9 @@ const SignUpInput = builder.inputType('SignUpInput', {
     }),
     name: t.string({
       required: true,
-      validate: name,
-      description: 'The name that people read, 1 to 100 characters.',
+      validate: shownName,
+      description:
+        'The name that people read, 1 to 100 characters. It is kept in NFC and on one line, without characters that hide or reorder text.',
     }),
   }),
 });
@@ -167,7 +172,7 @@ const SignInInput = builder.inputType('SignInInput', {
     email: t.string({
       required: true,
       validate: anyEmail,
-      description: 'The e-mail address of the account, case-insensitive.',
+      description: 'The e-mail address of the account, in any of the ways to write it.',
     }),
     password: t.string({
       required: true,

@@ -8,8 +8,10 @@ import { throughOutage } from '../db/outage.js';
 import type { UserRow } from '../db/tables.js';
 import { badInput, conflict, unauthenticated } from '../errors.js';
 import { SESSIONS_TOPIC, type Bus, type SessionSignal } from '../events/bus.js';
+import { nameKey } from '../names.js';
 import * as queries from './accounts.queries.js';
 import type { PublicUser } from './accounts.queries.js';
+import { signInKey } from './email.js';
 import type { Passwords } from './passwords.js';
 import { AccountLimits } from './rate-limits.js';
 import { whyWeak } from './weak-passwords.js';
@@ -82,7 +84,7 @@ export class AccountsService {
   /** Throws UNAUTHENTICATED alike for an unknown e-mail and a wrong password, RATE_LIMITED for too many attempts. */
   async signIn(input: { email: string; password: string }, address: string): Promise<NewSession> {
     const { db, passwords } = this.deps;
-    const email = input.email.toLowerCase();
+    const email = signInKey(input.email);
     const from = addressKey(address);
     const attempt = await this.limits.signIn(from);
     try {
@@ -166,7 +168,7 @@ export class AccountsService {
   }
 
   userByHandle(handle: string): Promise<PublicUser | undefined> {
-    return queries.userByHandle(this.deps.db, handle.toLowerCase());
+    return queries.userByHandle(this.deps.db, nameKey(handle));
   }
 
   account(id: string): Promise<UserRow | undefined> {
@@ -178,7 +180,7 @@ export class AccountsService {
     input: { email: string; handle: string; name: string },
     passwordHash: string,
   ): Promise<string> {
-    const email = input.email.toLowerCase();
+    const email = signInKey(input.email);
     const id = newId();
     await throughOutage(async (attempt) => {
       const user = await queries.insertUser(this.deps.db, {

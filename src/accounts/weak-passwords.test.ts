@@ -43,6 +43,15 @@ describe('A password that is guessed first is refused:', () => {
   ])('%j', async (password) => {
     expect(await whyWeak(password, ADA)).toMatch(/\.$|choose another/);
   });
+
+  test.each(['jürgen@münchen.example', 'JÜRGEN 1815', 'my xn--mnchen-3ya.example!', 'ΟΔΥΣΣΕΥΣ', 'odysseus!'])(
+    '%j, however the account writes its address and name',
+    async (password) => {
+      const account = { email: ' ju\u0308rgen@MÜNCHEN.example ', handle: 'odysseus', name: 'Οδυσσευς' };
+      const given = password.replace('my ', 'jürgen@');
+      expect(await whyWeak(given, account)).toContain('your e-mail address, handle or name');
+    },
+  );
 });
 
 describe('Another may be used:', () => {

@@ -1,3 +1,6 @@
+import { nameKey } from '../names.js';
+import { emailKey, shownEmail, trimmedEmail } from './email.js';
+
 /** Letters that a name has at least to count where a password contains it: "al" is in many a good one. */
 const MIN_PART = 4;
 /** Characters that a password has at least, not counting spaces around them. */
@@ -25,9 +28,10 @@ export async function whyWeak(
   password: string,
   account: { readonly email: string; readonly handle: string; readonly name: string },
 ): Promise<string | undefined> {
+  const plain = password.normalize('NFKC').trim();
   const folded = fold(password);
   if (INVISIBLE.test(password)) return 'A password cannot consist of spaces.';
-  if (folded.length < MIN_LENGTH) {
+  if (plain.length < MIN_LENGTH) {
     return `A password must have at least ${String(MIN_LENGTH)} characters, not counting spaces around them.`;
   }
   if (new Set(folded).size < MIN_DIFFERENT) {
@@ -47,12 +51,16 @@ export async function whyWeak(
 }
 
 /** The same for every way to write it that a guesser would try along. */
-const fold = (text: string): string => text.normalize('NFKC').toLowerCase().trim();
+const fold = (text: string): string => nameKey(text).trim();
 
 /** What others know of the account. */
 function partsOf({ email, handle, name }: { email: string; handle: string; name: string }): string[] {
-  const [local = ''] = email.split('@');
-  return [email, local, handle, name].map(fold).filter((part) => part.length >= MIN_PART);
+  const address = trimmedEmail(email);
+  const local = address.slice(0, address.lastIndexOf('@'));
+  const key = emailKey(email) ?? '';
+  return [address, key, shownEmail(key), local, handle, name]
+    .map(fold)
+    .filter((part) => part.length >= MIN_PART);
 }
 
 /** Whether each character follows the one before, upwards or downwards. */

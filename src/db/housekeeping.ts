@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { nameKey } from '../names.js';
 import type { Logger } from '../observability/logger.js';
 import type { Clock } from './clock.js';
 import type { Database } from './database.js';
@@ -24,9 +25,9 @@ const ago = (ms: number) => sql<Date>`(now() - ${`${String(ms)} milliseconds`}::
 
 /**
  * Deletes what has had its time, by small batches in the background: events beyond the retention (messages and files stay),
- * idempotency keys, sessions that have run out, refresh tokens long spent, known addresses, uploads that are over, and what was left of deleted files.
- * Several processes may do it at once.
- * The database's clock says what is old, and nothing is deleted while that is in doubt (clock.ts).
+ * idempotency keys, sessions that have run out, refresh tokens long spent, known addresses, uploads that are over, and what is left
+ * of deleted files. Several processes may do it at once. The database's clock says what is old, and nothing is deleted while that is
+ * in doubt (clock.ts). Before that, rooms get their keys.
  */
 export class Housekeeping {
   private readonly timer: NodeJS.Timeout;
@@ -84,6 +85,7 @@ export class Housekeeping {
   private async round(): Promise<void> {
     try {
       await this.clock.mark();
+      await this.keyRooms();
       await this.sweep();
     } catch (err) {
       this.logger.warn({ err }, 'housekeeping failed, it is tried again');
@@ -95,6 +97,24 @@ export class Housekeeping {
   /** Asked before each batch: a clock may jump while there is much to delete. */
   private async mayGoOn(): Promise<boolean> {
     return !this.stopped && (await this.clock.isTrusted());
+  }
+
+  /** Gives their keys to the rooms that were made before there were any, or by a program from then that still runs. */
+  private async keyRooms(): Promise<void> {
+    while (!this.stopped) {
+      const { rows } = await sql<{ id: string; name: string }>`
+        select id, name from rooms where name_key is null order by id limit ${BATCH}`.execute(this.db);
+      const ids = rows.map(({ id }) => id);
+      const keys = rows.map(({ name }) => nameKey(name));
+      // Those in use have their turn in a later round: neither they nor another process that does the same are waited for.
+      const { numAffectedRows = 0n } = await sql`
+        update rooms set name_key = new.key
+        from unnest(${ids}::uuid[], ${keys}::text[]) as new (id, key)
+        where rooms.id = new.id and rooms.id = any (array (
+          select id from rooms where id = any(${ids}::uuid[]) and name_key is null for no key update skip locked
+        ))`.execute(this.db);
+      if (numAffectedRows < BATCH) return;
+    }
   }
 
   private async deleteAll(table: string, due: ReturnType<typeof sql>): Promise<void> {

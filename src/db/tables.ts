@@ -44,7 +44,7 @@ export type RoomEventKind =
 
 interface UsersTable {
   id: string;
-  /** Lower case; null for a user of an identity provider that gave none. */
+  /** As `emailKey` makes it (accounts/email.ts); null for a user of an identity provider that gave none. */
   email: string | null;
   handle: string;
   name: string;
@@ -94,6 +94,8 @@ interface RoomsTable {
   id: string;
   slug: string;
   name: string;
+  /** As `nameKey` makes it (names.ts); null until a program that knows of it has come by (db/housekeeping.ts). */
+  name_key: string | null;
   topic: string | null;
   visibility: RoomVisibility;
   created_at: CreatedAt;
@@ -169,7 +171,7 @@ interface FilesTable {
   seq: number;
   uploader_id: string;
   name: string;
-  /** The name as it is sorted and searched: NFKC, lower case. */
+  /** The name as it is sorted and searched: as `nameKey` makes it (names.ts). */
   name_key: string;
   mime_type: string;
   /** The encoding of a text. Null for other files, and for texts from before it was recorded, which are UTF-8. */
@@ -310,7 +312,7 @@ interface JobsTable {
 }
 
 export type UserRow = Selectable<UsersTable>;
-export type RoomRow = Selectable<RoomsTable>;
+export type RoomRow = Omit<Selectable<RoomsTable>, 'name_key'>;
 export type MembershipRow = Selectable<MembershipsTable>;
 export type RoomEventRow = Selectable<RoomEventsTable>;
 export type NewRoomEvent = Insertable<RoomEventsTable>;

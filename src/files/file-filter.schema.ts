@@ -61,7 +61,7 @@ export const FileFilterInput = builder.inputType('FileFilter', {
     nameContains: t.string({
       validate: text.max(255, '`nameContains` can have at most 255 characters.').nullish(),
       description:
-        'Part of the name, case-insensitive. Parts with at least three letters or digits in a row are found by an index; shorter ones by reading one name after another.',
+        'Part of the name, in any case, by full case folding (`ß` is `ss`, `ς` is `σ`). Parts with at least three letters or digits in a row are found by an index; shorter ones by reading one name after another.',
     }),
     uploaderId: t.id({ description: 'Id of the User who uploaded them.' }),
     createdAfter: t.field({

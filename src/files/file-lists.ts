@@ -2,10 +2,10 @@ import type { Database } from '../db/database.js';
 import type { KeysetPage, Slice } from '../db/keyset.js';
 import type { FileRow } from '../db/tables.js';
 import { badInput } from '../errors.js';
+import { nameKey } from '../names.js';
 import { membershipOf } from '../rooms/rooms.queries.js';
 import { isIndexed, isUnfiltered, type FileCriteria, type FileOrder } from './file-criteria.queries.js';
 import * as queries from './file-lists.queries.js';
-import { nameKey } from './file-name.js';
 import { countViewerFiles, viewerFilesPage, type ViewerRooms } from './viewer-files.queries.js';
 
 /** Rows that numbered pages reach: beyond, counting them off costs too much. */

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cpuTime } from '../../test/support/work.js';
-import { nameKey, safeName } from './file-name.js';
+import { nameKey } from '../names.js';
+import { safeName } from './file-name.js';
 
 /** Milliseconds of the processor. */
 const MOST = 500;
@@ -24,6 +25,11 @@ describe('a safe name', () => {
     ['\uD800lone.txt', 'lone.txt'],
     ['two  \u00A0 spaces.txt', 'two spaces.txt'],
     ['family-👨‍👩‍👧.png', 'family-👨‍👩‍👧.png'],
+    [
+      '🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}🇨🇭🏳️‍🌈.png',
+      '🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}🇨🇭🏳️‍🌈.png',
+    ],
+    ['pay\u200Dpal\u200C.txt', 'paypal.txt'],
     ['quotes"\'<>.txt', 'quotes"\'<>.txt'],
   ])('of %j is %j', (given, expected) => {
     expect(safeName(given)).toBe(expected);
@@ -33,6 +39,10 @@ describe('a safe name', () => {
     expect(safeName(`${'x'.repeat(1000)}.docx`)).toBe(`${'x'.repeat(250)}.docx`);
     expect(safeName(`${'日'.repeat(1000)}.txt`)).toBe(`${'日'.repeat(83)}.txt`);
     expect(safeName(`a.${'b'.repeat(1000)}`)).toBe(`a.${'b'.repeat(253)}`);
+    // What people see as one character has up to a few dozen bytes.
+    expect(safeName(`${'👨‍👩‍👧'.repeat(100)}.txt`)).toBe(`${'👨‍👩‍👧'.repeat(13)}.txt`);
+    expect(safeName(`x${'🇨🇭'.repeat(1000)}.txt`)).toBe(`x${'🇨🇭'.repeat(31)}.txt`);
+    expect(safeName(`e${'\u0301\u0300'.repeat(1000)}.txt`)).toMatch(/^é[\u0300\u0301]{124}\.txt$/);
   });
 
   it.each([
@@ -69,11 +79,4 @@ describe('a safe name', () => {
     );
     // The generator takes its time to begin.
   }, 30_000);
-});
-
-describe('the key of a name', () => {
-  it('makes no difference between cases and forms of the same letters', () => {
-    expect(nameKey('ＲＥＰＯＲＴ.PDF')).toBe('report.pdf');
-    expect(nameKey('É')).toBe(nameKey('e\u0301'));
-  });
 });

@@ -1,23 +1,31 @@
 import { GraphQLError, Kind } from 'graphql';
 import { isoOf } from '../db/timestamps.js';
+import { ParleyError } from '../errors.js';
 import { builder } from './builder.js';
+import { dateTimeOf } from './date-time.js';
 
-/** RFC 3339, section 5.6: date, T, time, offset. */
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
+const NO_DATE_TIME =
+  'DateTime must be an RFC 3339 timestamp of a day and time that exist, such as 2026-01-31T12:00:00.000Z.';
 
 function parseDateTime(value: unknown): Date {
-  const date = typeof value === 'string' && RFC_3339.test(value) ? new Date(value) : undefined;
-  if (date === undefined || Number.isNaN(date.getTime())) {
-    throw new GraphQLError('DateTime must be an RFC 3339 timestamp such as 2026-01-31T12:00:00.000Z.');
-  }
+  const date = typeof value === 'string' ? dateTimeOf(value) : undefined;
+  if (date === undefined) throw new GraphQLError(NO_DATE_TIME);
   return date;
 }
 
 builder.scalarType('DateTime', {
-  description: 'A point in time as an RFC 3339 timestamp, in UTC with milliseconds.',
+  description:
+    'A point in time as an RFC 3339 timestamp, in UTC with milliseconds. As input any offset will do; days and times that do not exist are BAD_USER_INPUT. A leap second is the second after it.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
   serialize: isoOf,
   parseValue: parseDateTime,
+  parseLiteral: (node) => {
+    if (node.kind !== Kind.STRING) throw new GraphQLError(NO_DATE_TIME);
+    const date = dateTimeOf(node.value);
+    // The document fits the schema; its value is wrong, as it would be in a variable.
+    if (date === undefined) throw new ParleyError('BAD_USER_INPUT', NO_DATE_TIME);
+    return date;
+  },
 });
 
 function parseSafeInt(value: unknown): number {

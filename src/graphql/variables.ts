@@ -9,6 +9,7 @@ import {
   type GraphQLSchema,
   type OperationDefinitionNode,
 } from 'graphql';
+import { beginning } from '../text.js';
 
 /** Errors of one request's variables, as many as graphql-js tells. */
 const MAX_ERRORS = 50;
@@ -60,7 +61,7 @@ function unknownField(type: GraphQLInputType, value: unknown, path: string): str
   const keys = Object.keys(value);
   if (keys.length > Object.keys(fields).length) {
     const key = keys.find((one) => !(one in fields)) ?? '';
-    return `with ${String(keys.length)} fields at "${path}"; Field "${key.slice(0, 100)}" is not defined by type "${nullable.name}".`;
+    return `with ${String(keys.length)} fields at "${path}"; Field "${beginning(key, 100)}" is not defined by type "${nullable.name}".`;
   }
   return first(Object.values(fields), ({ name, type }) =>
     unknownField(type, (value as Record<string, unknown>)[name], `${path}.${name}`),

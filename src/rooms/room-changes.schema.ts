@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { builder } from '../graphql/builder.js';
 import { decodeId, encodeId } from '../graphql/ids.js';
-import { text } from '../graphql/text.js';
+import { composedText, shownName } from '../graphql/text.js';
 import {
   Room,
   RoomMember,
@@ -20,12 +20,6 @@ const slug = z
     /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/,
     'A slug must have 1 to 64 characters, only a-z, 0-9 and -, and cannot begin or end with -.',
   );
-const name = text
-  .max(100, 'A name can have at most 100 characters.')
-  .refine(
-    (value) => value.trim() === value && value !== '',
-    'A name must have at least 1 character, and cannot begin or end with a space.',
-  );
 
 const CreateRoomInput = builder.inputType('CreateRoomInput', {
   description: 'A new room.',
@@ -35,10 +29,15 @@ const CreateRoomInput = builder.inputType('CreateRoomInput', {
       validate: slug,
       description: 'Unique short name: 1 to 64 characters, only `a-z`, `0-9` and `-`.',
     }),
-    name: t.string({ required: true, validate: name, description: '1 to 100 characters.' }),
+    name: t.string({
+      required: true,
+      validate: shownName,
+      description:
+        '1 to 100 characters. It is kept in NFC and on one line, without characters that hide or reorder text.',
+    }),
     topic: t.string({
-      validate: text.max(500, 'A topic can have at most 500 characters.').nullish(),
-      description: 'What it is about, up to 500 characters.',
+      validate: composedText(500, 'A topic can have at most 500 characters.').nullish(),
+      description: 'What it is about, up to 500 characters. It is kept in NFC.',
     }),
     visibility: t.field({ type: RoomVisibilityEnum, required: true, description: 'Who can see it.' }),
   }),

@@ -4,6 +4,7 @@ import type { Database, Trx } from '../db/database.js';
 import { mergePages, rangesOf, readPage, type Keyset, type KeysetPage, type Slice } from '../db/keyset.js';
 import { quickRead } from '../db/statement.js';
 import type { MembershipRow, RoomRole, RoomRow, RoomVisibility, Tables } from '../db/tables.js';
+import { nameKey } from '../names.js';
 
 /** Locks the room's row until `trx` ends: writers of one room queue here. What was read before it may have changed meanwhile. */
 export async function lockRoom(trx: Trx, roomId: string): Promise<void> {
@@ -184,7 +185,9 @@ export async function roomsPage(
   const theirs = sql<boolean>`not exists (select from memberships m where m.room_id = rooms.id and m.user_id = ${userId})`;
   let all = db.selectFrom('rooms').selectAll('rooms').where('rooms.deleted_at', 'is', null);
   const read = (rooms: typeof all) => readPage(rangesOf(rooms, roomsKeyset), roomsKeyset, slice);
-  if (nameContains != null) all = all.where('name', 'ilike', containing(nameContains));
+  // Of a room that a program before this column has made, some minutes ago at most, lower case will do.
+  const key = sql<string>`coalesce(rooms.name_key, lower(rooms.name))`;
+  if (nameContains != null) all = all.where(key, 'like', containing(nameKey(nameContains)));
   if (visibility != null) all = all.where('visibility', '=', visibility);
   if (joined === true) return read(all.where(mine));
 
@@ -211,7 +214,7 @@ export async function insertRoom(
 ): Promise<string | undefined> {
   const row = await trx
     .insertInto('rooms')
-    .values({ ...room, last_tag: room.tag })
+    .values({ ...room, name_key: nameKey(room.name), last_tag: room.tag })
     .onConflict((oc) => oc.doNothing())
     .returning('id')
     .executeTakeFirst();

@@ -217,7 +217,7 @@ const RoomFilterInput = builder.inputType('RoomFilter', {
     nameContains: t.string({
       validate: text.max(100, '`nameContains` can have at most 100 characters.').nullish(),
       description:
-        'Part of the name, case-insensitive. Reads every room that matches the rest of the filter.',
+        'Part of the name, in any case, by full case folding (`ß` is `ss`, `ς` is `σ`). Reads every room that matches the rest of the filter.',
     }),
   }),
 });
@@ -234,7 +234,7 @@ builder.queryFields((t) => ({
     type: Room,
     nullable: true,
     description: 'The room with this slug; null if there is none or the viewer may not see it.',
-    args: { slug: t.arg.string({ required: true, validate: text, description: 'The slug.' }) },
+    args: { slug: t.arg.string({ required: true, validate: text, description: 'The slug, in any case.' }) },
     resolve: async (_root, { slug }, ctx) => {
       if (ctx.viewer === undefined) return null;
       const id = await ctx.services.rooms.roomIdBySlug(slug);

@@ -9,6 +9,7 @@ import { encodeEventCursor } from '../events/event-cursor.js';
 import { appendEvent, takeSeq } from '../events/event-log.js';
 import type { RoomFeeds } from '../events/room-feeds.js';
 import { addJob } from '../jobs/jobs.queries.js';
+import { nameKey } from '../names.js';
 import { REMOVE_ROOM } from './room-removal.js';
 import { markRoomDeleted } from './room-removal.queries.js';
 import { writeInRoom, type RoomWrite } from './room-write.js';
@@ -179,7 +180,7 @@ export class RoomsService {
   }
 
   roomIdBySlug(slug: string): Promise<string | undefined> {
-    return queries.roomIdBySlug(this.deps.db, slug);
+    return queries.roomIdBySlug(this.deps.db, nameKey(slug));
   }
 
   memberships(pairs: readonly { roomId: string; userId: string }[]): Promise<(MembershipRow | undefined)[]> {

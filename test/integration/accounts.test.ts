@@ -77,6 +77,9 @@ describe.each(backends)('Accounts on %s', (backend) => {
   test.each([
     ['email', { email: 'no address' }],
     ['email', { email: '' }],
+    ['email', { email: 'a b@example.com' }],
+    ['email', { email: 'ada@127.0.0.1' }],
+    ['email', { email: '"ada"@example.com' }],
     ['email', { email: `${'a'.repeat(250)}@example.com` }],
     ['password', { password: '1234567' }],
     ['password', { password: 'x'.repeat(257) }],
@@ -92,6 +95,7 @@ describe.each(backends)('Accounts on %s', (backend) => {
     ['handle', { handle: 'ümlaut' }],
     ['name', { name: '' }],
     ['name', { name: ' ' }],
+    ['name', { name: '\u200B\u3164' }],
     ['name', { name: 'x'.repeat(101) }],
   ])('refuse a wrong %s: %j', async (field, more) => {
     const { errors } = await nobody.ask(SIGN_UP, { input: account(more) });
@@ -112,6 +116,29 @@ describe.each(backends)('Accounts on %s', (backend) => {
     expect(await conflicts({ email: shouted })).toEqual([{ code: 'CONFLICT', field: 'input.email' }]);
     const { signIn: session } = await nobody.run(SIGN_IN, { input: { email: shouted, password: PASSWORD } });
     expect(session.user.handle).toBe(first['handle']);
+  });
+
+  test('have one address, however it is written, in sign-up, sign-in and what counts against it', async () => {
+    const mark = word();
+    const input = account({ email: ` ${mark}&co@MÜNCHEN.example `, name: 'Ju\u0308rgen 👨‍👩‍👧\u202E' });
+    const { signUp: session } = await nobody.run(SIGN_UP, { input });
+    expect(session.user.name).toBe('Jürgen 👨‍👩‍👧');
+    const { viewer } = await new Client(app.url, session.accessToken).run(VIEWER);
+    expect(viewer.email).toBe(`${mark}&co@münchen.example`);
+    for (const email of [
+      `${mark}&CO@xn--mnchen-3ya.example`,
+      `${mark}&co@mu\u0308nchen.EXAMPLE\n`,
+      `\u200B${mark.toUpperCase()}&co@XN--MNCHEN-3YA.EXAMPLE`,
+    ]) {
+      const { errors } = await nobody.ask(SIGN_UP, { input: account({ email }) });
+      expect(errors[0]?.extensions).toEqual({ code: 'CONFLICT', field: 'input.email' });
+      const { signIn: found } = await nobody.run(SIGN_IN, { input: { email, password: PASSWORD } });
+      expect(found.user.id).toBe(session.user.id);
+    }
+    const own = account({ email: `jürgen-${mark}@münchen.example`, password: `my JÜRGEN-${mark}` });
+    const { errors } = await nobody.ask(SIGN_UP, { input: own });
+    expect(errors[0]?.extensions).toEqual({ code: 'BAD_USER_INPUT', field: 'input.password' });
+    await nobody.run(SIGN_UP, { input: account({ email: `${mark}@localhost` }) });
   });
 
   test('are made once, however many ask for one at the same time', async () => {

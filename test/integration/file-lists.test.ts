@@ -357,7 +357,14 @@ describe.each(backends)('Lists of files on %s', (backend) => {
     );
     expect(await ada.refusal(ALL, { filter: { uploaderId: rooms[0] } })).toBe('BAD_USER_INPUT');
     expect(await ada.refusal(ALL, { first: 1, last: 1 })).toBe('BAD_USER_INPUT');
-    expect(await ada.refusal(ALL, { filter: { createdAfter: 'yesterday' } })).toBe('BAD_USER_INPUT');
+    for (const moment of ['yesterday', '2026-02-30T00:00:00Z']) {
+      expect(await ada.refusal(ALL, { filter: { createdAfter: moment } })).toBe('BAD_USER_INPUT');
+      const literal = `{ files(filter: { createdBefore: "${moment}" }) { totalCount } }`;
+      expect(await ada.refusal(literal)).toBe('BAD_USER_INPUT');
+    }
+    expect(await ada.refusal('{ files(filter: { createdBefore: 5 }) { totalCount } }')).toBe(
+      'GRAPHQL_VALIDATION_FAILED',
+    );
   });
 
   test('of all rooms are null when signed out, and empty for who is in none', async () => {

@@ -103,6 +103,46 @@ describe.each(backends)('Rooms on %s', (backend) => {
       expect(await headOf(ada, room.id)).toBe(eventCursor);
     });
 
+    test('with a name in NFC, whose flags and families stay whole, and which is found in any case', async () => {
+      const mark = word();
+      const flags = '👨‍👩‍👧🏴\u{E0067}\u{E0062}\u{E0073}\u{E0063}\u{E0074}\u{E007F}🇨🇭';
+      const given = {
+        name: `${mark} Ο ΔΡΟΜΟΣ\u202E, Große İSTANBUL Cafe\u0301 ${flags}`,
+        topic: `${flags}\ne\u0301`,
+      };
+      const { room } = await run(ada, 'createRoom', { slug: mark, visibility: 'PUBLIC', ...given });
+      expect(room).toMatchObject({
+        name: `${mark} Ο ΔΡΟΜΟΣ, Große İSTANBUL Café ${flags}`,
+        topic: `${flags}\né`,
+      });
+      const found = async (part: string): Promise<unknown> =>
+        (
+          await ada.run(
+            'query ($part: String!) { rooms(filter: { nameContains: $part }) { edges { node { slug } } } }',
+            {
+              part: `${mark} ${part}`,
+            },
+          )
+        )['rooms'].edges.map(({ node }: any) => node.slug);
+      for (const part of ['ο δρομος', 'ο δρομοσ, GROSSE istanbul', 'Ο Δρόμος'.normalize('NFD')])
+        expect([part, await found(part)]).toEqual([part, part.startsWith('Ο') ? [] : [mark]]);
+      expect(await found('ο δρομος, große i\u0307stanbul CAFÉ')).toEqual([mark]);
+      expect(
+        await ada.run('query ($slug: String!) { roomBySlug(slug: $slug) { slug } }', {
+          slug: mark.toUpperCase(),
+        }),
+      ).toEqual({ roomBySlug: { slug: mark } });
+      for (const name of ['', '\u200B', '\u3164', 'a\n', 'x'.repeat(101)])
+        expect(await refusal(ada, 'createRoom', { slug: word(), visibility: 'PUBLIC', name })).toEqual({
+          code: 'BAD_USER_INPUT',
+          field: 'input.name',
+        });
+      expect(
+        (await run(ada, 'createRoom', { slug: word(), visibility: 'PUBLIC', name: 'e\u0301'.repeat(100) }))
+          .room.name,
+      ).toBe('é'.repeat(100));
+    });
+
     test('once for each slug, however many want it at the same time', async () => {
       const slug = `room-${word()}`;
       const answers = await Promise.all(

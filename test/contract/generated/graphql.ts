@@ -6,11 +6,11 @@ export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' |
 import type { TypedDocumentNode as DocumentNode } from '@graphql-typed-document-node/core';
 /** A new room. */
 export type CreateRoomInput = {
-  /** 1 to 100 characters. */
+  /** 1 to 100 characters. It is kept in NFC and on one line, without characters that hide or reorder text. */
   name: string;
   /** Unique short name: 1 to 64 characters, only `a-z`, `0-9` and `-`. */
   slug: string;
-  /** What it is about, up to 500 characters. */
+  /** What it is about, up to 500 characters. It is kept in NFC. */
   topic?: string | null | undefined;
   /** Who can see it. */
   visibility: RoomVisibility;
@@ -101,7 +101,7 @@ export type SetTypingInput = {
 
 /** The e-mail address and password of an account. */
 export type SignInInput = {
-  /** The e-mail address of the account, case-insensitive. */
+  /** The e-mail address of the account, in any of the ways to write it. */
   email: string;
   /** The password. */
   password: string;
@@ -109,11 +109,11 @@ export type SignInInput = {
 
 /** A new account. */
 export type SignUpInput = {
-  /** The e-mail address to sign in with, case-insensitive. */
+  /** The e-mail address to sign in with. Case makes no difference, nor do spaces around it, nor whether an international domain is in letters or in punycode. A host without a dot is accepted, such as `root@localhost`; quoted names and IP addresses are not. */
   email: string;
   /** Unique: 2 to 32 of `a-z`, `0-9`, `_` and `-`. */
   handle: string;
-  /** The name that people read, 1 to 100 characters. */
+  /** The name that people read, 1 to 100 characters. It is kept in NFC and on one line, without characters that hide or reorder text. */
   name: string;
   /** 8 to 256 characters, and none of the passwords that are guessed first. */
   password: string;

@@ -1,6 +1,7 @@
 import { claimsOf } from './claims.js';
 import { inMemory, type Tokens, type TokenStore } from './stores.js';
 import { Tabs } from './tabs.js';
+import { onWake } from './wake.js';
 
 /** Milliseconds before its end at which an access token is replaced. */
 const MARGIN_MS = 60_000;
@@ -56,9 +57,12 @@ export class Session {
     const tokens = store.get();
     this.owner = userOf(tokens);
     this.noticed = nameOf(tokens);
-    if (store.isCopied === true && typeof BroadcastChannel !== 'undefined')
-      this.tabs = new Tabs(`parley ${url}`, store, () => this.notice());
-    else store.watch?.(() => this.notice());
+    if (store.isCopied !== true) return;
+    const look = (): void => this.notice();
+    store.watch?.(look);
+    // A page that was frozen, or comes back from the history, has heard nothing.
+    onWake(look);
+    if (typeof BroadcastChannel !== 'undefined') this.tabs = new Tabs(`parley ${url}`, store, look);
   }
 
   get signedIn(): boolean {
@@ -210,7 +214,8 @@ export class Session {
     const [noticed, owner] = [this.noticed, this.owner];
     this.noticed = nameOf(tokens);
     this.owner = userOf(tokens) ?? this.owner;
-    if (this.noticed !== noticed || this.owner !== owner) this.tellListeners();
+    const isKnown = noticed !== '' && noticed !== this.noticed;
+    if (isKnown || (owner !== undefined && owner !== this.owner)) this.tellListeners();
   }
 
   /** Looks whether another tab has changed the sign-in, and says so once. */
@@ -221,10 +226,12 @@ export class Session {
     if (found === former) return;
     this.noticed = found;
     if (this.mayUse(tokens)) this.owner = userOf(tokens) ?? this.owner;
+    // Of a token that cannot be read nothing is known that could have changed.
+    const isUnknown = found !== null && former !== null && (found === '' || former === '');
+    if (isUnknown && this.mayUse(tokens)) return;
     this.tellListeners();
     if (found === null) this.options.onEnd?.();
-    // Of a token that cannot be read nothing is known that could have changed.
-    else if (found !== '' && former !== '') this.options.onChange?.();
+    else this.options.onChange?.();
   }
 
   private tellListeners(): void {

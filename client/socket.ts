@@ -71,6 +71,11 @@ export function createSocket(
     token = fresh;
   });
   client.on('connected', (socket) => {
+    // It was under way when the session became another user's.
+    if (user !== (session.user ?? null)) {
+      client.terminate();
+      return;
+    }
     opened = socket as Opened;
     renewal.begin(token);
   });
@@ -94,12 +99,7 @@ export function createSocket(
     opened.send('{"type":"ping"}');
     awaitPong(Math.min(WAKE_MS, keepAlive / 2 || WAKE_MS));
   });
-  let former = session.user;
-  const stopFollowing = session.onUser(() => {
-    const { user: now } = session;
-    if (now !== former || (user !== undefined && user !== (now ?? null))) live.terminate();
-    former = now;
-  });
+  const stopFollowing = session.onUser(() => live.terminate());
 
   const socket = resuming(live);
   return {

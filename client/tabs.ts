@@ -35,7 +35,6 @@ export class Tabs {
     this.channel.addEventListener('message', ({ data }) => this.hear(data as Word));
     // In Node it would keep the process alive.
     (this.channel as { unref?: () => void }).unref?.();
-    store.watch?.(changed);
   }
 
   /** Resolves when other tabs had the time to tell of newer tokens, which are in the store then. */

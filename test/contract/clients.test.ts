@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
@@ -123,7 +125,18 @@ describe.each(backends)('on %s', (backend) => {
     });
 
     test('shows what it posts at once and once, before any feed, and posts a repeat once', async () => {
-      vi.stubGlobal('WebSocket', Unreachable);
+      const held = new Set<Socket>();
+      const silent = createServer((socket) => held.add(socket.on('error', () => undefined)));
+      await once(silent.listen(0, '127.0.0.1'), 'listening');
+      const { port } = silent.address() as AddressInfo;
+      vi.stubGlobal(
+        'WebSocket',
+        class extends WebSocket {
+          constructor() {
+            super(`ws://127.0.0.1:${port}`, 'graphql-transport-ws');
+          }
+        },
+      );
       client = recipe.connect(session);
       vi.stubGlobal('WebSocket', WebSocket);
       open();
@@ -134,7 +147,9 @@ describe.each(backends)('on %s', (backend) => {
       const again = await recipe.say(client, roomId, draft);
       expect(again?.id).toBe(first?.id);
       await view.shows('mine');
-      // The feed comes by an event stream then, and has what was posted before.
+      // From now on WebSockets fail, and the feed comes by an event stream: it has what was posted before.
+      silent.close();
+      for (const socket of held) socket.destroy();
       await view.shows('theirs', 'mine');
       await post('later');
       await view.shows('theirs', 'mine', 'later');
@@ -266,13 +281,6 @@ describe.each(backends)('on %s', (backend) => {
     );
   });
 });
-
-/** In a network that lets none through. */
-class Unreachable extends WebSocket {
-  constructor() {
-    super('ws://127.0.0.1:1', 'graphql-transport-ws');
-  }
-}
 
 /** What a user would see. */
 class View implements apollo.RoomView {

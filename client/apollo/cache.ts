@@ -155,8 +155,8 @@ function pick(info: PageInfo = {}, ...names: (keyof PageInfo)[]): PageInfo {
  *   rows that leave and were held. Where the room changes in the moment in which a page is read, it may be off until the next read.
  *
  * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
- * the lists show of them. Applying an event twice does nothing. A message that `showPosted` has brought in goes to its place when its
- * event comes.
+ * the lists show of them. Applying an event twice does nothing.
+ * A message that `showPosted` has brought in goes to its place when its event comes.
  */
 export function applyEvent(cache: ApolloCache, roomId: string, event: RoomEventData): void {
   const change = changeOf(event);
@@ -210,7 +210,7 @@ function including(list: List, node: string, { type, end, row }: Change): List {
   return { ...counted, edges: end === 'end' ? [...edges, edge] : [edge, ...edges] };
 }
 
-/** Events come in the order of the room, so what `showPosted` brought in goes behind all that came before it. */
+/** Events come in the order of the room: what `showPosted` brought in goes behind all that came before it. */
 function inPlace(edges: readonly Edge[], edge: Edge): Edge[] {
   const others = edges.filter((other) => other !== edge);
   // Other posts that are ahead are younger.
@@ -219,9 +219,10 @@ function inPlace(edges: readonly Edge[], edge: Edge): Edge[] {
 }
 
 /**
- * Shows a message at once that was posted here: at the end of the timeline, where the cache holds it up to there. To be called with
- * what `postMessage` answers, in `update` of the mutation. The document selects the message's `id` and `createdAt`. Where a later
- * message is held it is there already, or belongs to an earlier page, as with a post that was repeated long after.
+ * Shows a message at once that was posted here: at the end of the timeline, where the cache holds it up to
+ * there. To be called in `update` of the mutation, with what `postMessage` answers; the document selects the
+ * message's `id` and `createdAt`. Where a later message is held it is there already, or belongs to an earlier
+ * page, as with a post that was repeated long after.
  */
 export function showPosted(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
   const room = cache.identify({ __typename: 'Room', id: roomId });

@@ -6,7 +6,7 @@ import { allPages, isPaged, keysIn, pagesOf, type Page } from './pages.js';
 
 /** The nodes of a page as they were when the last live one was added: what an answer overwrites. Graphcache keeps it like a field. */
 const HELD = 'parleyHeld';
-/** Nodes of a page that came with the answer to a post, and not with the feed yet: their place among others is not known. */
+/** Nodes of a page that came with the answer to a post, and not with the feed yet: their place is not known. */
 const AHEAD = 'parleyAhead';
 
 /**
@@ -59,8 +59,8 @@ const liveEdge = (node: string): string => node.replace(':', 'Edge:');
  *   rows that leave and were held. Where the room changes in the moment in which a page is read, it may be off until the next read.
  *
  * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
- * the lists show of them. Applying an event twice does nothing. A message that its own answer has brought in (`postMessage`) goes to
- * its place when its event comes.
+ * the lists show of them. Applying an event twice does nothing.
+ * A message that its own answer has brought in (`postMessage`) goes to its place when its event comes.
  */
 const applyEvent: UpdateResolver = (result, args, cache, { fieldName }) => {
   const change = changeOf(result[fieldName] as unknown as RoomEventData);
@@ -104,7 +104,7 @@ function bringIn(
   cache.link(page.key, HELD, into(nodes, node));
 }
 
-/** Events come in the order of the room, so what its own answer brought in goes behind all that came before it. */
+/** Events come in the order of the room: what its own answer brought in goes behind all that came before it. */
 function settle(
   cache: Cache,
   page: Page,
@@ -136,8 +136,9 @@ function settle(
 }
 
 /**
- * Shows a message at once that was posted here: at the end of the timelines that reach up to there. Where a later one is held it
- * is there already, or belongs to an earlier page, as with a post that was repeated long after.
+ * Shows a message at once that was posted here: at the end of the timelines that reach up to there. Where a
+ * later one is held it is there already, or belongs to an earlier page, as with a post that was repeated long
+ * after.
  */
 const applyPost: UpdateResolver = (result, args, cache, { fieldName }) => {
   const posted = result[fieldName] as { readonly message?: { readonly id?: string } } | null;

@@ -22,7 +22,8 @@ export interface Change {
   readonly row: 'shown' | 'counted' | 'gone';
 }
 
-const MESSAGES = { field: 'messages', type: 'Message', end: 'end' } as const;
+/** Where messages go. */
+export const MESSAGES = { field: 'messages', type: 'Message', end: 'end' } as const;
 const FILES = { field: 'files', type: 'File', end: 'start' } as const;
 const MEMBERS = { field: 'members', type: 'RoomMember', end: 'end' } as const;
 

@@ -1,4 +1,5 @@
 import type { Client } from 'graphql-ws/client';
+import { claimsOf } from './claims.js';
 import type { Session } from './session.js';
 
 /** A token is replaced this long before its end, in milliseconds, or after three quarters of a life that is shorter than that allows. */
@@ -45,7 +46,7 @@ export class Renewal {
 
   private async renew(old: string, timer: unknown): Promise<void> {
     const token = await this.session.accessToken();
-    // Meanwhile the connection was lost, and with it what there was to renew.
+    // The connection was lost since, and with it what there was to renew.
     if (this.timer !== timer || token === undefined) return;
     if (token === old) {
       this.wait(old, AGAIN_MS);
@@ -72,11 +73,4 @@ export class Renewal {
 }
 
 /** When a JSON Web Token runs out, in milliseconds since 1970. NaN when it does not say. */
-function expiryOf(token: string): number {
-  try {
-    const payload = token.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/') ?? '';
-    return Number((JSON.parse(atob(payload)) as { exp?: unknown }).exp) * 1000;
-  } catch {
-    return NaN;
-  }
-}
+const expiryOf = (token: string): number => (claimsOf(token).exp ?? NaN) * 1000;

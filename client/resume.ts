@@ -1,5 +1,6 @@
 import type { Client, FormattedExecutionResult, Sink, SubscribePayload } from 'graphql-ws/client';
 import { backoff } from './backoff.js';
+import type { StreamSink } from './event-stream.js';
 
 /** Events that a subscription missed for good: what the page shows is to be read again. The subscription itself goes on. */
 export interface Gap {
@@ -23,6 +24,11 @@ export interface LiveClient extends Pick<Client, 'on' | 'terminate' | 'dispose'>
   ): () => void;
 }
 
+/** What carries subscriptions: a graphql-ws client, or what stands in for it and calls `began` of a sink. */
+export interface Transport extends Pick<Client, 'on' | 'terminate' | 'dispose'> {
+  subscribe(payload: SubscribePayload, sink: StreamSink): () => void;
+}
+
 /**
  * Makes a graphql-ws client resume. When it subscribes again after a lost connection, or after UNAVAILABLE, it sends the cursor
  * of the last event that was handed over as `$after`, and hands over nothing twice. For this a document that follows events
@@ -31,7 +37,7 @@ export interface LiveClient extends Pick<Client, 'on' | 'terminate' | 'dispose'>
  * Where `extensions.persistedQuery` names the document by its hash, that goes without the text, which follows when the server does
  * not know it.
  */
-export function resuming(client: Client): LiveClient {
+export function resuming(client: Transport): LiveClient {
   let connected = false;
   client.on('connected', () => {
     connected = true;
@@ -42,7 +48,7 @@ export function resuming(client: Client): LiveClient {
   return {
     on: client.on.bind(client),
     terminate: client.terminate.bind(client),
-    // That the connection which it was making failed is no news to whoever gives it up.
+    // That the connection which it was making failed is no news to the one who gives it up.
     dispose: () => Promise.resolve(client.dispose()).catch(() => undefined),
     subscribe(payload, sink) {
       if (
@@ -82,19 +88,20 @@ class Subscription {
   private unsubscribe: () => void = () => undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly stopListening: () => void;
+  /** Whether it goes over a connection of its own, of whose beginnings it is told itself. */
+  private isApart = false;
 
   /** `begun`: whether the client is connected, and so subscribes at once. */
   constructor(
-    private readonly client: Client,
+    private readonly client: Transport,
     private readonly payload: SubscribePayload,
     private readonly sink: LiveSink<Result>,
-    begun: boolean,
+    private begun: boolean,
   ) {
     this.variables = { ...payload.variables };
     this.byHash = payload.extensions?.['persistedQuery'] !== undefined;
     this.stopListening = client.on('connected', () => {
-      if (begun && !this.hasPlace) this.tell({ eventCursor: undefined });
-      begun = true;
+      if (!this.isApart) this.connected();
     });
     this.begin();
   }
@@ -118,10 +125,21 @@ class Subscription {
     );
   }
 
+  /** A connection was opened, over which it begins, for the first time or again. */
+  private connected(): void {
+    if (this.begun && !this.hasPlace) this.tell({ eventCursor: undefined });
+    this.begun = true;
+  }
+
   private begin(): void {
+    this.isApart = false;
     this.unsubscribe = this.client.subscribe(
       { ...this.payload, ...(this.byHash && { query: '' }), variables: this.variables },
       {
+        began: () => {
+          this.isApart = true;
+          this.connected();
+        },
         next: (result) => this.next(result),
         error: (problem) => this.error(problem),
         complete: () => {

@@ -1,25 +1,35 @@
-import type { Tokens, TokenStore } from './session.js';
+import { claimsOf } from './claims.js';
+import type { Tokens, TokenStore } from './stores.js';
 
 /** Milliseconds in which other tabs answer. */
 const ANSWER_MS = 100;
 
-/** What tabs tell each other of a sign-in: its newest tokens, or without them a question for those. */
+/**
+ * What tabs tell each other of a sign-in: its newest tokens, that it is over, or that the store has changed.
+ * Without any of these it is a question for the newest tokens.
+ */
 interface Word {
   readonly session: string;
   readonly tokens?: Tokens;
+  readonly news?: 'over' | 'changed';
 }
 
 /**
- * Keeps copies of a sign-in in step. A tab that was opened by another one, or duplicated, begins with a copy of its `sessionStorage`; once
- * one of them is two refresh tokens ahead, the server takes the other's for stolen and ends the sign-in.
+ * Keeps the tabs of a browser in step. Those with `localStorage` share one sign-in, and learn here that it has
+ * changed. A tab that was opened by another one, or duplicated, begins with a copy of its `sessionStorage`;
+ * once one of them is two refresh tokens ahead, the server takes the other's for stolen and ends the sign-in.
  */
 export class Tabs {
   private readonly channel: BroadcastChannel;
 
-  /** `store`: this tab's. `name`: the same in all tabs of the same server. */
+  /**
+   * `store`: this tab's. `name`: the same in all tabs of the same server. `changed` is called when the store
+   * may have changed.
+   */
   constructor(
     name: string,
     private readonly store: TokenStore,
+    private readonly changed: () => void,
   ) {
     this.channel = new BroadcastChannel(name);
     this.channel.addEventListener('message', ({ data }) => this.hear(data as Word));
@@ -31,7 +41,7 @@ export class Tabs {
   async ask(): Promise<void> {
     const session = sessionOf(this.store.get());
     if (session === undefined) return;
-    this.channel.postMessage({ session } satisfies Word);
+    this.say({ session });
     await new Promise((resolve) => setTimeout(resolve, ANSWER_MS));
   }
 
@@ -39,25 +49,30 @@ export class Tabs {
   tell(): void {
     const tokens = this.store.get();
     const session = sessionOf(tokens);
-    if (tokens !== undefined && session !== undefined)
-      this.channel.postMessage({ session, tokens } satisfies Word);
+    if (tokens !== undefined && session !== undefined) this.say({ session, tokens });
   }
 
-  private hear({ session, tokens }: Word): void {
+  /** Tells the others that this sign-in is over (`over`), or that the store has another one (`changed`). */
+  report(news: 'over' | 'changed', tokens: Tokens | undefined): void {
+    const session = sessionOf(tokens);
+    if (session !== undefined) this.say({ session, news });
+  }
+
+  private say(word: Word): void {
+    this.channel.postMessage(word);
+  }
+
+  private hear({ session, tokens, news }: Word): void {
     const own = this.store.get();
-    if (own === undefined || sessionOf(own) !== session) return;
-    if (tokens === undefined) this.tell();
-    else if (tokens.accessTokenExpiresAt > own.accessTokenExpiresAt) this.store.set(tokens);
+    if (own !== undefined && sessionOf(own) === session) {
+      if (news === 'over') this.store.set(undefined);
+      else if (tokens !== undefined && tokens.accessTokenExpiresAt > own.accessTokenExpiresAt)
+        this.store.set(tokens);
+      else if (tokens === undefined && news === undefined) this.tell();
+    }
+    this.changed();
   }
 }
 
 /** The sign-in that tokens belong to, as the access token says. */
-function sessionOf(tokens: Tokens | undefined): string | undefined {
-  try {
-    const payload = tokens?.accessToken.split('.')[1]?.replaceAll('-', '+').replaceAll('_', '/') ?? '';
-    const { sid } = JSON.parse(atob(payload)) as { sid?: unknown };
-    return typeof sid === 'string' ? sid : undefined;
-  } catch {
-    return undefined;
-  }
-}
+const sessionOf = (tokens: Tokens | undefined): string | undefined => claimsOf(tokens?.accessToken).sid;

@@ -1,9 +1,13 @@
 import type { ApolloCache, FieldPolicy, Reference, StoreObject, TypePolicies } from '@apollo/client';
-import { changeOf, isPlain, type Change, type RoomEventData } from '../lists.js';
+import { changeOf, isPlain, MESSAGES, type Change, type RoomEventData } from '../lists.js';
 
 export type { RoomEventData };
 
-type Edge = StoreObject & { readonly node: Reference };
+type Edge = StoreObject & {
+  readonly node: Reference;
+  /** It came with the answer to a post, and not with the feed yet: its place among others is not known. */
+  readonly ahead?: boolean;
+};
 
 /** A connection as the cache holds it. Documents select what they like of it. */
 interface List {
@@ -92,7 +96,10 @@ export function connection(keyArgs: readonly string[] = []): FieldPolicy<List> {
         return { ...list, beyond: {}, ...page };
       }
 
-      const between = page.edges.map((edge) => ({ ...list.edges?.[held.get(idOf(edge)) ?? -1], ...edge }));
+      const between = page.edges.map((edge) => ({
+        ...settled(list.edges?.[held.get(idOf(edge)) ?? -1]),
+        ...edge,
+      }));
       return {
         ...list,
         ...page,
@@ -108,6 +115,13 @@ export function connection(keyArgs: readonly string[] = []): FieldPolicy<List> {
       };
     },
   };
+}
+
+/** The edge, whose place is known now. */
+function settled(edge: Edge | undefined): Omit<Edge, 'ahead'> | undefined {
+  if (edge === undefined) return undefined;
+  const { ahead: _, ...rest } = edge;
+  return rest;
 }
 
 /** How many rows of the list are newer than a page that went to its end: live ones that came while the answer was under way. */
@@ -142,6 +156,7 @@ function pick(info: PageInfo = {}, ...names: (keyof PageInfo)[]): PageInfo {
  *
  * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
  * the lists show of them. Applying an event twice does nothing.
+ * A message that `showPosted` has brought in goes to its place when its event comes.
  */
 export function applyEvent(cache: ApolloCache, roomId: string, event: RoomEventData): void {
   const change = changeOf(event);
@@ -181,7 +196,9 @@ const argsOf = (storeFieldName: string): Record<string, unknown> => {
 
 function including(list: List, node: string, { type, end, row }: Change): List {
   const { edges, pageInfo, beyond = {} } = list;
-  if (edges?.some((edge) => edge.node.__ref === node) === true) return list;
+  const present = edges?.find((edge) => edge.node.__ref === node);
+  if (edges !== undefined && present !== undefined)
+    return present.ahead === true ? { ...list, edges: inPlace(edges, present) } : list;
   const counted = beyond[node] === true ? list : count(list, 1);
   const isCut = end === 'end' ? pageInfo?.hasNextPage : pageInfo?.hasPreviousPage;
   // Without `pageInfo`: timelines and files are read from where they grow, members from the other end.
@@ -191,6 +208,43 @@ function including(list: List, node: string, { type, end, row }: Change): List {
   // Its place in the pages is not known yet, so there is no cursor to page from.
   const edge = { __typename: `${type}Edge`, cursor: '', node: { __ref: node } };
   return { ...counted, edges: end === 'end' ? [...edges, edge] : [edge, ...edges] };
+}
+
+/** Events come in the order of the room: what `showPosted` brought in goes behind all that came before it. */
+function inPlace(edges: readonly Edge[], edge: Edge): Edge[] {
+  const others = edges.filter((other) => other !== edge);
+  // Other posts that are ahead are younger.
+  const isAhead = ({ ahead }: Edge): boolean => ahead === true;
+  return [...others.filter((other) => !isAhead(other)), settled(edge) as Edge, ...others.filter(isAhead)];
+}
+
+/**
+ * Shows a message at once that was posted here: at the end of the timeline, where the cache holds it up to
+ * there. To be called in `update` of the mutation, with what `postMessage` answers; the document selects the
+ * message's `id` and `createdAt`. Where a later message is held it is there already, or belongs to an earlier
+ * page, as with a post that was repeated long after.
+ */
+export function showPosted(cache: ApolloCache, roomId: string, message: { readonly id: string }): void {
+  const room = cache.identify({ __typename: 'Room', id: roomId });
+  const node = cache.identify({ __typename: 'Message', id: message.id });
+  if (room === undefined || node === undefined) return;
+  cache.modify<Record<string, List | null>>({
+    id: room,
+    fields: {
+      messages: (value, { readField }) => {
+        const list = value as List | null;
+        if (list?.edges?.some((edge) => edge.node.__ref === node) !== false) return list;
+        const lastAt = readField<string>('createdAt', list.edges.at(-1)?.node);
+        const postedAt = readField<string>('createdAt', { __ref: node });
+        if (lastAt !== undefined && postedAt !== undefined && lastAt > postedAt) return list;
+        const change = { ...MESSAGES, id: message.id, row: 'shown' } as const;
+        const { edges, ...rest } = including(list, node, change);
+        const ahead = edges?.map((edge) => (edge.node.__ref === node ? { ...edge, ahead: true } : edge));
+        // Where the list is not held up to its end the feed counts the message.
+        return ahead?.length === list.edges.length ? list : { ...rest, ...(ahead && { edges: ahead }) };
+      },
+    },
+  });
 }
 
 /** `isKnown`: whether a row that the cache does not hold was in the list. */

@@ -1,2 +1,9 @@
-export { applyEvent, connection, forgetMessages, typePolicies, type RoomEventData } from './cache.js';
+export {
+  applyEvent,
+  connection,
+  forgetMessages,
+  showPosted,
+  typePolicies,
+  type RoomEventData,
+} from './cache.js';
 export { liveLink } from './link.js';

@@ -1,2 +1,5 @@
-export { keys, logger, resolvers, updates } from './cache.js';
 export { liveExchange } from './exchange.js';
+export { keys } from './keys.js';
+export { logger } from './logger.js';
+export { resolvers } from './pages.js';
+export { updates } from './updates.js';

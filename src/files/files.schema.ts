@@ -8,6 +8,14 @@ import { Room, roomOf, viewerReads } from '../rooms/rooms.schema.js';
 import type { FilesService } from './files.service.js';
 import { IncomingFile } from './incoming-file.js';
 
+/** The argument by which links are asked for. */
+export const linkSeconds = {
+  required: true,
+  defaultValue: 900,
+  description:
+    'Seconds for which the link works at least, at most 86,400. From a minute on it works for up to a quarter longer: for a quarter of this time each read returns the same link, so that caches know it again.',
+} as const;
+
 declare module '../graphql/builder.js' {
   interface SliceScalars {
     Upload: { Input: IncomingFile; Output: never };
@@ -83,13 +91,9 @@ builder.node(File, {
     url: t.field({
       type: 'URL',
       description:
-        'A signed link that needs no header and works for `expiresIn` seconds, for anyone who has it. Add `&download=1` to save the file instead of showing it.',
+        'A signed link that needs no header and works for at least `expiresIn` seconds, for anyone who has it. Add `&download=1` to save the file instead of showing it.',
       args: {
-        expiresIn: t.arg.int({
-          required: true,
-          defaultValue: 900,
-          description: 'Seconds until the link expires, at most 86,400.',
-        }),
+        expiresIn: t.arg.int(linkSeconds),
       },
       resolve: (file, { expiresIn }, ctx) => ctx.services.files.link(file, expiresIn),
     }),

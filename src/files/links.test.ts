@@ -44,6 +44,37 @@ describe('a signed link', () => {
     expect(links.verify(url).kind).toBe('expired');
   });
 
+  it('is the same for a quarter of its life, and works for as long as asked or up to a quarter longer', () => {
+    const begin = Date.parse('2026-01-01T00:00:00Z');
+    for (const seconds of [60, 900, 86_400]) {
+      const stretch = Math.floor(seconds / 4);
+      const seen = new Map<string, number>();
+      vi.useFakeTimers();
+      for (let at = 0; at < 3 * stretch; at += stretch / 15) {
+        vi.setSystemTime(begin + at * 1000);
+        const url = links.url(file, seconds);
+        seen.set(url, (seen.get(url) ?? 0) + 1);
+        const check = links.verify(target(url));
+        const left = check.kind === 'good' ? check.secondsLeft : 0;
+        expect([left > seconds, left <= seconds + stretch]).toEqual([true, true]);
+        vi.setSystemTime(begin + (at + seconds) * 1000);
+        expect(links.verify(target(url)).kind).toBe('good');
+      }
+      // Three stretches meet four links at most, one of each beat.
+      expect(seen.size).toBeLessThanOrEqual(4);
+      expect(Math.max(...seen.values())).toBeGreaterThanOrEqual(14);
+    }
+  });
+
+  it('changes at another moment for each file', () => {
+    vi.useFakeTimers({ now: new Date('2026-01-01T00:00:00Z') });
+    const ends = Array.from({ length: 50 }, (_, i) => {
+      const id = `00000000-0000-7000-8000-0000${(i * 2654435761).toString(16).slice(-8).padStart(8, '0')}`;
+      return /expires=(\d+)/.exec(links.url({ id, name: 'a' }, 900))?.[1];
+    });
+    expect(new Set(ends).size).toBeGreaterThan(20);
+  });
+
   it('fails when any character is altered, left out or added', () => {
     const url = target(links.url(file, 900));
     fc.assert(

@@ -1,7 +1,7 @@
 import type { FileRow } from '../db/tables.js';
 import { builder } from '../graphql/builder.js';
 import { defineLoader, type Context } from '../graphql/context.js';
-import { File } from './files.schema.js';
+import { File, linkSeconds } from './files.schema.js';
 import type { MediaFacts } from './processing/media.queries.js';
 import { MAX_SIDE, SIDES } from './processing/variant-spec.js';
 
@@ -19,12 +19,6 @@ async function mediaOf(ctx: Context, file: FileRow, type: RegExp): Promise<Media
   const facts = await loadMedia(ctx).load(file.blob_id);
   return facts && { file, facts };
 }
-
-const seconds = {
-  required: true,
-  defaultValue: 900,
-  description: 'Seconds until the link expires, at most 86,400.',
-} as const;
 
 const ImageFitEnum = builder.enumType('ImageFit', {
   description: 'How an image is fitted into the requested box. Images are never enlarged.',
@@ -100,7 +94,7 @@ const Image = builder.objectRef<PictureFacts>('Image').implement({
           defaultValue: 'auto',
           description: 'The format to encode the image in.',
         }),
-        expiresIn: t.arg.int(seconds),
+        expiresIn: t.arg.int(linkSeconds),
       },
       resolve: ({ file }, { width, height, fit, format, expiresIn }, ctx) =>
         ctx.services.files.pictureLink(
@@ -133,7 +127,7 @@ const Video = builder.objectRef<VideoFacts>('Video').implement({
       nullable: true,
       description:
         'A signed link to a still image of the video, a WebP of at most 1280 pixels a side. Null if none could be made.',
-      args: { expiresIn: t.arg.int(seconds) },
+      args: { expiresIn: t.arg.int(linkSeconds) },
       resolve: (media, { expiresIn }, ctx) => posterOf(media, expiresIn, ctx),
     }),
   }),
@@ -161,7 +155,7 @@ const Pdf = builder.objectRef<PdfFacts>('Pdf').implement({
       nullable: true,
       description:
         'A signed link to an image of the first page, a WebP of at most 1280 pixels a side. Null if none could be made.',
-      args: { expiresIn: t.arg.int(seconds) },
+      args: { expiresIn: t.arg.int(linkSeconds) },
       resolve: (media, { expiresIn }, ctx) => posterOf(media, expiresIn, ctx),
     }),
   }),

@@ -229,4 +229,87 @@ describe('a session', () => {
     other.set(undefined);
     expect(one.signedIn).toBe(false);
   });
+
+  describe('of one of several tabs', () => {
+    /** A tab, with what it is told. */
+    function tab(storage: ReturnType<typeof storageOf>) {
+      const [onEnd, onChange] = [vi.fn(), vi.fn()];
+      return { session: new Session(url, inStorage(storage), { onEnd, onChange }), onEnd, onChange };
+    }
+
+    test('never sends what another person has signed in with in another tab, and says so', async () => {
+      const storage = storageOf({ parley: JSON.stringify(tokensOf(user)) });
+      const [here, there] = [tab(storage), tab(storage)];
+      const other = await signUp(app.url);
+      await there.session.signOut();
+      there.session.set(tokensOf(other));
+      expect(await viewer(here.session)).toBeUndefined();
+      expect(here.session.signedIn).toBe(false);
+      expect(here.onChange).toHaveBeenCalledTimes(1);
+      // What is not this person's stays where it is.
+      expect(await here.session.signOut()).toBe(true);
+      here.session.set(undefined);
+      expect(await viewer(there.session)).toBe(other.handle);
+
+      here.session.adopt();
+      expect(await viewer(here.session)).toBe(other.handle);
+      expect(here.onChange).toHaveBeenCalledTimes(1);
+      expect(there.onEnd).not.toHaveBeenCalled();
+    });
+
+    test('sends nothing of the other person either when a refresh is under way', async () => {
+      const storage = storageOf({
+        parley: JSON.stringify({ ...tokensOf(user), accessTokenExpiresAt: '2000' }),
+      });
+      const [here, there] = [tab(storage), tab(storage)];
+      const asked = here.session.accessToken();
+      there.session.set(tokensOf(await signUp(app.url)));
+      expect(await asked).toBeUndefined();
+    });
+
+    test('is told at once when another tab signs out, whether they share a store or have copies of it', async () => {
+      const text = JSON.stringify(tokensOf(user));
+      const shared = storageOf({ parley: text });
+      const [here, there, copy] = [tab(shared), tab(shared), tab(storageOf({ parley: text }))];
+      await there.session.signOut();
+      await expect.poll(() => [here.onEnd, copy.onEnd].map(({ mock }) => mock.calls.length)).toEqual([1, 1]);
+      for (const { session, onChange } of [here, copy]) {
+        expect(session.signedIn).toBe(false);
+        expect(onChange).not.toHaveBeenCalled();
+      }
+      expect(there.onEnd).not.toHaveBeenCalled();
+    });
+
+    test('is told when another tab signs in, and uses that where it has shown nobody else', async () => {
+      const storage = storageOf();
+      const [here, there] = [tab(storage), tab(storage)];
+      there.session.set(tokensOf(user));
+      await expect.poll(() => here.onChange.mock.calls.length).toBe(1);
+      expect(await viewer(here.session)).toBe(user.handle);
+      expect(there.onChange).not.toHaveBeenCalled();
+    });
+
+    test('goes on without a word when the same person comes back or is refreshed', async () => {
+      const storage = storageOf({
+        parley: JSON.stringify({ ...tokensOf(user), accessTokenExpiresAt: '2000' }),
+      });
+      const [here, there] = [tab(storage), tab(storage)];
+      await there.session.accessToken();
+      expect(await viewer(here.session)).toBe(user.handle);
+      expect(here.onChange).not.toHaveBeenCalled();
+      expect(here.onEnd).not.toHaveBeenCalled();
+    });
+
+    test('is told when another person signs in here, also after a sign-out, and not when the same one does', async () => {
+      const { session, onChange } = tab(storageOf({ parley: JSON.stringify(tokensOf(user)) }));
+      await session.signOut();
+      session.set(tokensOf(user));
+      expect(onChange).not.toHaveBeenCalled();
+      await session.signOut();
+      const other = await signUp(app.url);
+      session.set(tokensOf(other));
+      expect(onChange).toHaveBeenCalledTimes(1);
+      expect(await viewer(session)).toBe(other.handle);
+    });
+  });
 });

@@ -5,6 +5,7 @@ import type { App } from '../../src/app.js';
 import { makePlace, startOn, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { eventually } from '../support/deadline.js';
+import { HttpProxy } from '../support/http-proxy.js';
 import { ROOM_EVENTS, subscribe, type Feed } from '../support/live.js';
 import { isMissing, services } from '../support/services.js';
 import { shortLivedToken } from '../support/tokens.js';
@@ -268,5 +269,122 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))('A so
     expect(await failed).toBe(problem);
     const feed = subscribe(socket, ROOM_EVENTS, { roomId });
     expect(await feed.take(1, 'roomEvents')).toMatchObject([{ __typename: 'Checkpoint' }]);
+  });
+
+  test('connects at once when the browser says that the network is back, whatever it still had to wait', async () => {
+    const page = new EventTarget();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page));
+    onTestFinished(() => {
+      for (const name of ['addEventListener', 'removeEventListener'])
+        Reflect.deleteProperty(globalThis, name);
+    });
+    const socket = open();
+    const closed = vi.fn();
+    socket.on('closed', closed);
+    const feed = subscribe(socket, ROOM_EVENTS, { roomId });
+    await feed.take(1, 'roomEvents');
+    wire.cut();
+    // After five failures the next wait is eight seconds at least.
+    await eventually(25_000, 'failed attempts', () => closed.mock.calls.length >= 6);
+    wire.mend();
+    await user.post(roomId, 'missed');
+    page.dispatchEvent(new Event('online'));
+    await eventually(3_000, 'what was missed', () => bodies(feed).includes('missed'));
+  });
+
+  test('asks a connection whether it lives when the network is back, and opens another', async () => {
+    const page = new EventTarget();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    onTestFinished(() => void Reflect.deleteProperty(globalThis, 'addEventListener'));
+    const feed = subscribe(open(session(), 600_000), ROOM_EVENTS, { roomId });
+    await feed.take(1, 'roomEvents');
+    wire.silence();
+    await user.post(roomId, 'into the void');
+    page.dispatchEvent(new Event('online'));
+    await eventually(10_000, 'the message', () => bodies(feed).includes('into the void'));
+  });
+
+  test('begins anew as another user when the session becomes theirs', async () => {
+    const who = session();
+    const feed = subscribe(open(who), ROOM_EVENTS, { roomId });
+    await feed.take(1, 'roomEvents');
+    const other = await signUp(app.url);
+    const own = await other.createRoom('PRIVATE');
+    who.set(tokensOf(other));
+    const theirs = subscribe(open(who), ROOM_EVENTS, { roomId: own });
+    await theirs.take(1, 'roomEvents');
+    // In the room of the first user the other one is no member.
+    await feed.end();
+    expect(feed.codes).toEqual(['FORBIDDEN']);
+  });
+
+  describe('in a network that blocks WebSockets', () => {
+    let proxy: HttpProxy;
+    beforeAll(async () => {
+      proxy = await HttpProxy.to(() => wire.url);
+    });
+    afterAll(() => proxy[Symbol.asyncDispose]());
+
+    const openThrough = (who = session()): LiveClient => {
+      const socket = createSocket(`${proxy.url}/graphql`, who);
+      onTestFinished(() => socket.dispose());
+      return socket;
+    };
+
+    test('follows by event streams: nothing is missing, nothing comes twice', async () => {
+      const socket = openThrough();
+      const feed = subscribe(socket, ROOM_EVENTS, { roomId });
+      await feed.take(1, 'roomEvents', 20_000);
+      expect(proxy.refused).toBeGreaterThanOrEqual(3);
+      const refused = proxy.refused;
+      await user.post(roomId, '1');
+      await eventually(10_000, 'the first message', () => bodies(feed).length > 0);
+      const late = subscribe(socket, ROOM_EVENTS, { roomId, last: 1 });
+      await late.take(2, 'roomEvents');
+      for (const round of [2, 3]) {
+        wire.cut();
+        await user.post(roomId, String(round));
+        wire.mend();
+        await eventually(20_000, 'what was missed', () =>
+          [feed, late].every((one) => bodies(one).length >= round),
+        );
+      }
+      expect([bodies(feed), bodies(late)]).toEqual([
+        ['1', '2', '3'],
+        ['1', '2', '3'],
+      ]);
+      // The second one took a stream from the start.
+      expect(proxy.refused).toBe(refused);
+      feed.stop();
+      await feed.end();
+    });
+
+    test('ends where it was refused, gets a fresh token, and tells of gaps', async () => {
+      const socket = openThrough(session('from another time'));
+      const { feed, gaps } = subscribeTold(socket, MESSAGES, { roomId });
+      const refused = subscribe(socket, ROOM_EVENTS, { roomId: 'nonsense' });
+      const marked = subscribe(socket, ROOM_EVENTS, { roomId });
+      await refused.end(20_000);
+      expect(refused.codes).toEqual(['BAD_USER_INPUT']);
+      await marked.take(1, 'roomEvents');
+      expect(gaps).toEqual([]);
+      wire.cut();
+      await user.post(roomId, 'never seen');
+      wire.mend();
+      await eventually(20_000, 'the gap', () => gaps.length > 0);
+      expect(gaps).toEqual([{ eventCursor: undefined }]);
+      expect(feed.isOver).toBe(false);
+    });
+
+    test('takes no event streams while HTTP does not work either', async () => {
+      const feed = subscribe(openThrough(), ROOM_EVENTS, { roomId });
+      wire.cut();
+      const before = proxy.refused;
+      await eventually(20_000, 'refusals', () => proxy.refused >= before + 4);
+      expect(feed.results).toEqual([]);
+      wire.mend();
+      await feed.take(1, 'roomEvents', 20_000);
+    });
   });
 });

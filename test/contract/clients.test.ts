@@ -1,3 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
@@ -22,7 +25,7 @@ interface Recipe<Library> {
     view: apollo.RoomView,
     start?: { last: number } | { first: number },
   ): { older(): Promise<unknown>; newer(): Promise<unknown>; close(): void };
-  say(client: Library, roomId: string, body: string, fileIds?: string[]): Promise<LineFragment | undefined>;
+  say(client: Library, roomId: string, draft: apollo.Draft): Promise<LineFragment | undefined>;
   upload(client: Library, roomId: string, files: File[]): Promise<Outcomes>;
 }
 type Outcomes = NonNullable<AddFilesMutation['uploadFiles']>['outcomes'];
@@ -106,7 +109,7 @@ describe.each(backends)('on %s', (backend) => {
       await post('before');
       open();
       await view.shows('before');
-      await recipe.say(client, roomId, 'mine');
+      await recipe.say(client, roomId, { key: randomUUID(), body: 'mine' });
       await view.shows('before', 'mine');
 
       await post('theirs');
@@ -118,6 +121,42 @@ describe.each(backends)('on %s', (backend) => {
       await view.shows('before', 'mine', 'edited');
       await owner.run(`mutation { deleteMessage(input: { messageId: "${id}" }) { eventCursor } }`);
       await view.shows('before', 'mine', '');
+      view.close();
+    });
+
+    test('shows what it posts at once and once, before any feed, and posts a repeat once', async () => {
+      const held = new Set<Socket>();
+      const silent = createServer((socket) => held.add(socket.on('error', () => undefined)));
+      await once(silent.listen(0, '127.0.0.1'), 'listening');
+      const { port } = silent.address() as AddressInfo;
+      vi.stubGlobal(
+        'WebSocket',
+        class extends WebSocket {
+          constructor() {
+            super(`ws://127.0.0.1:${port}`, 'graphql-transport-ws');
+          }
+        },
+      );
+      client = recipe.connect(session);
+      vi.stubGlobal('WebSocket', WebSocket);
+      open();
+      await view.shows();
+      await post('theirs');
+      const draft = { key: randomUUID(), body: 'mine' };
+      const first = await recipe.say(client, roomId, draft);
+      const again = await recipe.say(client, roomId, draft);
+      expect(again?.id).toBe(first?.id);
+      await view.shows('mine');
+      // From now on WebSockets fail, and the feed comes by an event stream: it has what was posted before.
+      silent.close();
+      for (const socket of held) socket.destroy();
+      await view.shows('theirs', 'mine');
+      await post('later');
+      await view.shows('theirs', 'mine', 'later');
+      const { room } = await user.run('query ($id: ID!) { room(id: $id) { messages { totalCount } } }', {
+        id: roomId,
+      });
+      expect(room.messages.totalCount).toBe(3);
       view.close();
     });
 
@@ -164,12 +203,8 @@ describe.each(backends)('on %s', (backend) => {
       ]);
       const files = outcomes.flatMap((one) => (one.__typename === 'UploadedFile' ? one.file : []));
       open();
-      await recipe.say(
-        client,
-        roomId,
-        'look',
-        files.map(({ id }) => id),
-      );
+      const fileIds = files.map(({ id }) => id);
+      await recipe.say(client, roomId, { key: randomUUID(), body: 'look', fileIds });
       await view.shows('look');
       const [shown] = view.lines![0]!.files;
       expect(await (await fetch(shown!.url)).text()).toBe('first');

@@ -127,16 +127,37 @@ describe("Relay's compiler", () => {
     expect(newer.messages.pageInfo.hasNextPage).toBe(false);
   });
 
-  test('asks and follows by the network of the recipe', async () => {
-    const roomId = await ada.createRoom();
-    await ada.post(roomId, 'before');
+  const networkOfAda = () => {
     const session = new Session(`${app.url}/graphql`);
     session.set({
       accessToken: ada.token!,
       accessTokenExpiresAt: new Date(Date.now() + 3_600_000).toISOString(),
       refreshToken: ada.refreshToken,
     });
-    const { fetch, subscribe } = network(session);
+    return network(session);
+  };
+
+  test('sends the files of a mutation by the network of the recipe', async () => {
+    const { fetch } = networkOfAda();
+    const roomId = await ada.createRoom();
+    const file = new File(['leek'], 'soup.txt');
+    const one = { text: await sent('RoomUploadMutation') };
+    for (const given of [null, file])
+      expect(await fetch(one, { input: { roomId, file: given } }, {}, { 'input.file': file })).toMatchObject({
+        data: { uploadFile: { file: { name: 'soup.txt', size: 4, mimeType: 'text/plain' } } },
+      });
+    const text =
+      'mutation ($input: UploadFilesInput!) { uploadFiles(input: $input) { outcomes { ... on UploadedFile { file { name } } } } }';
+    const files = { 'input.files.0': file, 'input.files.1': new File(['salt'], 'salt.txt') };
+    expect(await fetch({ text }, { input: { roomId, files: [null, null] } }, {}, files)).toEqual({
+      data: { uploadFiles: { outcomes: [{ file: { name: 'soup.txt' } }, { file: { name: 'salt.txt' } }] } },
+    });
+  });
+
+  test('asks and follows by the network of the recipe', async () => {
+    const roomId = await ada.createRoom();
+    await ada.post(roomId, 'before');
+    const { fetch, subscribe } = networkOfAda();
     const { data } = (await fetch({ text: await sent('RoomQuery') }, { roomId })) as Data;
     expect(bodies(data.room)).toEqual(['before']);
 

@@ -1,11 +1,12 @@
 import { ApolloClient, ApolloLink, InMemoryCache } from '@apollo/client';
 import UploadHttpLink from 'apollo-upload-client/UploadHttpLink.mjs';
 import { OperationTypeNode } from 'graphql';
-import { createSocket, fragments, type Session } from 'parley/client';
-import { applyEvent, forgetMessages, liveLink, typePolicies } from 'parley/client/apollo';
+import { createSocket, fragments, renewLinks, type Session } from 'parley/client';
+import { applyEvent, forgetMessages, liveLink, showPosted, typePolicies } from 'parley/client/apollo';
 import {
   AddFilesDocument,
   FollowDocument,
+  LinksDocument,
   SayDocument,
   SignInDocument,
   TimelineDocument,
@@ -39,6 +40,9 @@ export interface RoomView {
   onEnd(error: unknown): void;
 }
 
+/** `expiresIn` of the links in `room.graphql`. */
+const LINK_SECONDS = 21_600;
+
 /** Shows the newest messages of a room (or the oldest: `{ first: 50 }`), and follows it from there through lost connections. */
 export function openRoom(
   client: ApolloClient,
@@ -49,12 +53,17 @@ export function openRoom(
   const query = client.watchQuery({ query: TimelineDocument, variables: { roomId, ...start } });
   let list: MessageList;
   let feed: { unsubscribe(): void } | undefined;
+  const links = renewLinks(LINK_SECONDS, (ids) =>
+    client.query({ query: LinksDocument, variables: { ids: [...ids] }, fetchPolicy: 'network-only' }),
+  );
 
   const watching = query.subscribe(({ data, dataState, error }) => {
     if (error !== undefined) view.onEnd(error);
     if (dataState !== 'complete') return;
     list = data.room?.messages;
-    view.show(list?.edges.map(({ node }) => node) ?? []);
+    const lines = list?.edges.map(({ node }) => node) ?? [];
+    links.show(lines.flatMap(({ files }) => files));
+    view.show(lines);
     feed ??= follow();
   });
 
@@ -83,16 +92,30 @@ export function openRoom(
     close: () => {
       watching.unsubscribe();
       feed?.unsubscribe();
+      links.stop();
     },
   };
 }
 
 type MessageList = NonNullable<TimelineQuery['room']>['messages'] | undefined;
 
-/** Posts a message. The feed brings it to the list, in its place. */
-export async function say(client: ApolloClient, roomId: string, body: string, fileIds: string[] = []) {
-  const input = { roomId, body, fileIds, idempotencyKey: crypto.randomUUID() };
-  const { data } = await client.mutate({ mutation: SayDocument, variables: { input } });
+/** A message to post. `key`: made once when the person sends it, by `crypto.randomUUID()`, and kept to send it again. */
+export interface Draft {
+  readonly key: string;
+  readonly body: string;
+  readonly fileIds?: readonly string[];
+}
+
+/** Posts a message, which is shown with the answer; the feed gives it its place. With the same key it is posted once. */
+export async function say(client: ApolloClient, roomId: string, { key, body, fileIds = [] }: Draft) {
+  const { data } = await client.mutate({
+    mutation: SayDocument,
+    variables: { input: { roomId, body, fileIds: [...fileIds], idempotencyKey: key } },
+    update: (cache, { data: answer }) => {
+      const message = answer?.postMessage?.message;
+      if (message != null) showPosted(cache, roomId, message);
+    },
+  });
   return data?.postMessage?.message;
 }
 

@@ -1,10 +1,11 @@
 import { Client, fetchExchange } from '@urql/core';
 import { cacheExchange } from '@urql/exchange-graphcache';
-import { createSocket, fragments, type Session } from 'parley/client';
+import { createSocket, fragments, renewLinks, type Session } from 'parley/client';
 import { keys, liveExchange, logger, resolvers, updates } from 'parley/client/urql';
 import {
   AddFilesDocument,
   FollowDocument,
+  LinksDocument,
   SayDocument,
   SignInDocument,
   TimelineDocument,
@@ -37,6 +38,9 @@ export interface RoomView {
   onEnd(error: unknown): void;
 }
 
+/** `expiresIn` of the links in `room.graphql`. */
+const LINK_SECONDS = 21_600;
+
 /** Shows the newest messages of a room (or the oldest: `{ first: 50 }`), and follows it from there through lost connections. */
 export function openRoom(
   client: Client,
@@ -48,12 +52,17 @@ export function openRoom(
     [TimelineDocument, { roomId, ...place }] as const;
   let list: MessageList;
   let feed: { unsubscribe(): void } | undefined;
+  const links = renewLinks(LINK_SECONDS, (ids) =>
+    client.query(LinksDocument, { ids: [...ids] }, { requestPolicy: 'network-only' }).toPromise(),
+  );
 
   const watching = client.query(...page(start)).subscribe(({ data, error }) => {
     if (error !== undefined) view.onEnd(error);
     if (data == null) return;
     list = data.room?.messages;
-    view.show(list?.edges.map(({ node }) => node) ?? []);
+    const lines = list?.edges.map(({ node }) => node) ?? [];
+    links.show(lines.flatMap(({ files }) => files));
+    view.show(lines);
     feed ??= follow();
   });
 
@@ -73,15 +82,23 @@ export function openRoom(
     close: () => {
       watching.unsubscribe();
       feed?.unsubscribe();
+      links.stop();
     },
   };
 }
 
 type MessageList = NonNullable<TimelineQuery['room']>['messages'] | undefined;
 
-/** Posts a message. The feed brings it to the list, in its place. */
-export async function say(client: Client, roomId: string, body: string, fileIds: string[] = []) {
-  const input = { roomId, body, fileIds, idempotencyKey: crypto.randomUUID() };
+/** A message to post. `key`: made once when the person sends it, by `crypto.randomUUID()`, and kept to send it again. */
+export interface Draft {
+  readonly key: string;
+  readonly body: string;
+  readonly fileIds?: readonly string[];
+}
+
+/** Posts a message, which is shown with the answer; the feed gives it its place. With the same key it is posted once. */
+export async function say(client: Client, roomId: string, { key, body, fileIds = [] }: Draft) {
+  const input = { roomId, body, fileIds: [...fileIds], idempotencyKey: key };
   const { data, error } = await client.mutation(SayDocument, { input }).toPromise();
   if (error !== undefined) throw error;
   return data?.postMessage?.message;

@@ -3,16 +3,7 @@ import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import { ended, tusRequest, uploadOf, type Headers, type TusAnswer } from '../support/resumable.js';
-import {
-  beginUpload,
-  BYTES,
-  codeOf,
-  METHODS,
-  OFFSET_BYTES,
-  SIZE,
-  without,
-  type Rule,
-} from '../support/tus-rules.js';
+import { beginUpload, BYTES, codeOf, OFFSET_BYTES, SIZE, without, type Rule } from '../support/tus-rules.js';
 
 /*
  * tus 1.0 as a table: each rule of its core by the section that it stands in. What stores keep of an upload is looked

@@ -4,17 +4,7 @@ import type { App } from '../../src/app.js';
 import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import type { Answer } from '../support/multipart-request.js';
-import {
-  kept,
-  keptSoon,
-  manyFiles,
-  multipart,
-  oneFile,
-  picture,
-  PNG,
-  UPLOAD_FILE,
-  type Kept,
-} from '../support/uploads.js';
+import { kept, keptSoon, multipart, oneFile, picture, PNG, type Kept } from '../support/uploads.js';
 import { zipSync } from '../support/zip.js';
 import { get } from '../support/get.js';
 import { kinds } from '../support/kinds.js';

@@ -53,6 +53,11 @@ export default defineConfig({
         testTimeout: 30_000,
       }),
       project('contract', { include: ['test/contract/**/*.test.ts'], services: true, testTimeout: 30_000 }),
+      project('conformance', {
+        include: ['test/conformance/**/*.test.ts'],
+        services: true,
+        testTimeout: 30_000,
+      }),
       project('browser', { include: ['test/browser/**/*.test.ts'], services: true, testTimeout: 60_000 }),
       project('chaos', {
         include: ['test/chaos/**/*.test.ts'],

@@ -7,7 +7,9 @@ import { isOutage } from '../db/outage.js';
 import { ParleyError, unauthenticated } from '../errors.js';
 import type { Logger } from '../observability/logger.js';
 import { beginning } from '../text.js';
+import { keptName, isBlank } from '../names.js';
 import { accountBySubject, insertUser } from './accounts.queries.js';
+import { emailKey } from './email.js';
 import { ProviderKeys } from './provider-keys.js';
 
 /** Asymmetric algorithms only: with a shared secret, whoever checks tokens could make them. */
@@ -146,7 +148,7 @@ export class IdentityProvider {
 
   /** Tries the names that the provider gives, then ones that are free. A concurrent first sight may win: then theirs counts. */
   private async makeUser(subject: string, claims: JWTPayload): Promise<{ id: string }> {
-    const email = isTrue(claims['email_verified']) ? text(claims['email'])?.toLowerCase() : undefined;
+    const email = isTrue(claims['email_verified']) ? emailOf(claims) : undefined;
     const wanted = handleFrom(text(claims['preferred_username']) ?? email?.split('@')[0] ?? 'user');
     const suffix = newTag()
       .toLowerCase()
@@ -162,7 +164,7 @@ export class IdentityProvider {
         id: newId(),
         email: address ?? null,
         handle,
-        name: beginning(text(claims['name']) ?? wanted, 100),
+        name: beginning(nameOf(claims) ?? wanted, MAX_DISPLAY_NAME),
         password_hash: null,
         issuer: this.config.issuer,
         subject,
@@ -177,6 +179,8 @@ export class IdentityProvider {
 const unavailable = (why: string, cause: unknown): ParleyError =>
   new ParleyError('UNAVAILABLE', `${why}: try again later.`, { retryAfter: 1 }, { cause });
 
+/** Characters of a display name. */
+const MAX_DISPLAY_NAME = 100;
 /** Characters of a claim that are looked at: OpenID Connect allows a subject no more, and nothing else needs more. */
 const MAX_CLAIM = 255;
 
@@ -195,6 +199,16 @@ function text(claim: unknown): string | undefined {
   const trimmed = beginning(storable.trim(), MAX_CLAIM);
   return trimmed === '' ? undefined : trimmed;
 }
+
+const emailOf = (claims: JWTPayload): string | undefined => {
+  const email = text(claims['email']);
+  return email === undefined ? undefined : emailKey(email);
+};
+
+const nameOf = (claims: JWTPayload): string | undefined => {
+  const name = keptName(text(claims['name']) ?? '');
+  return isBlank(name) ? undefined : name.trim();
+};
 
 function handleFrom(name: string): string {
   const handle = name

@@ -4,6 +4,8 @@ import { createGraphQLError, type Plugin } from 'graphql-yoga';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { isEventSource } from './sse-plugin.js';
 
+/** Those that a browser sends to another site without asking. */
+const SIMPLE_METHODS = new Set(['GET', 'HEAD', 'POST']);
 const HEADERS = ['x-graphql-yoga-csrf', 'apollo-require-preflight'];
 
 interface NodeContext extends TransportContext {
@@ -19,6 +21,7 @@ export function usePreflight(): Plugin<TransportContext, TransportContext> {
   const lacking = new WeakSet<IncomingMessage>();
   return {
     onRequestParse: (payload) => {
+      if (!SIMPLE_METHODS.has(payload.request.method)) return;
       try {
         return onRequestParse?.(payload);
       } catch {

@@ -45,10 +45,14 @@ export function useRequestParams(limit: number): Plugin<object, TransportContext
           const isBatch = Array.isArray(given) && given.length > 0 && given.length <= MAX_BATCH;
           return isBatch ? answerBatch(fetchAPI, req, parley, given.length) : paramsInJson(given);
         });
-      }
+      } else throw badRequest(405, WRONG_METHOD, { allow: 'GET, POST' });
     },
   };
 }
+
+/** Who sends PUT or DELETE here is mostly a client of graphql-sse in that mode. */
+const WRONG_METHOD =
+  'Send operations by POST, or queries by GET. A stream carries one operation: the single connection mode of graphql-sse is not offered.';
 
 /** What could not be read anyhow is not executed. */
 function refuseUnread({ headers: { accept } }: IncomingMessage): void {

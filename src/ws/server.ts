@@ -246,7 +246,8 @@ export class SocketServer {
     origin: SocketOrigin,
   ): Promise<Authentication> {
     const header = params?.['authorization'] ?? params?.['Authorization'];
-    if (typeof header === 'string') return this.deps.authenticator.fromHeader(header);
+    // What is no text is a bad token: taken for none, its nulls would look like rooms that are gone.
+    if (header != null) return this.deps.authenticator.fromHeader(typeof header === 'string' ? header : '?');
     return origin.token === undefined ? { kind: 'none' } : this.deps.authenticator.fromToken(origin.token);
   }
 

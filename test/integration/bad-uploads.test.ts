@@ -4,17 +4,7 @@ import type { App } from '../../src/app.js';
 import { startParley, type Place } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
 import type { Answer } from '../support/multipart-request.js';
-import {
-  kept,
-  keptSoon,
-  manyFiles,
-  multipart,
-  oneFile,
-  picture,
-  PNG,
-  UPLOAD_FILE,
-  type Kept,
-} from '../support/uploads.js';
+import { kept, keptSoon, multipart, oneFile, picture, PNG, type Kept } from '../support/uploads.js';
 import { zipSync } from '../support/zip.js';
 import { get } from '../support/get.js';
 import { kinds } from '../support/kinds.js';
@@ -206,77 +196,6 @@ describe.each(kinds)('Bad uploads to $backend, into $store', ({ backend, store }
     await request.file('file', 'x.png', PNG);
     expect(codeOf(await request.end())).toBe('BAD_REQUEST');
     await nothingKept();
-  });
-
-  describe('whose map or operations are wrong', () => {
-    const operations = (): object => oneFile('x')[0];
-
-    test.each<[what: string, map: unknown]>([
-      ['to nowhere', { file: ['variables.input.nothing'] }],
-      ['out of the variables', { file: ['query'] }],
-      ['twice to one place', { file: ['variables.input.file', 'variables.input.file'] }],
-      ['to one place by two files', { file: ['variables.input.file'], b: ['variables.input.file'] }],
-      ['into a prototype', { file: ['variables.__proto__.polluted'] }],
-      ['into a constructor', { file: ['variables.constructor.prototype.polluted'] }],
-      ['into what a value inherits', { file: ['variables.input.toString.polluted'] }],
-      ['to a place that is none', { file: ['', '.', '..'] }],
-      ['to what is no text', { file: [{ toString: 'variables.input.file' }] }],
-      ['no file anywhere', { file: [] }],
-      ['by a list', [['variables.input.file']]],
-    ])('are BAD_REQUEST: %s', async (_what, map) => {
-      const request = await multipart(ada).head(
-        { query: UPLOAD_FILE, variables: { input: { roomId, file: null } } },
-        map,
-      );
-      await request.file('file', 'x.png', PNG);
-      const answer = await request.end();
-      expect([answer.status, codeOf(answer)]).toEqual([400, 'BAD_REQUEST']);
-      expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
-      await nothingKept();
-    });
-
-    test('are BAD_REQUEST: a map with a name of the prototype', async () => {
-      const request = await multipart(ada).field('operations', JSON.stringify(operations()));
-      await request.field('map', '{"__proto__":["variables.input.file"],"x":["variables.__proto__.y"]}');
-      await request.file('__proto__', 'x.png', PNG);
-      const answer = await request.end();
-      expect([answer.status, codeOf(answer)]).toEqual([400, 'BAD_REQUEST']);
-      await nothingKept();
-    });
-
-    test.each([
-      ['no JSON', '{"query":'],
-      ['nothing', ''],
-      ['a number', '7'],
-      ['null', 'null'],
-      ['a batch', JSON.stringify([{ query: UPLOAD_FILE, variables: { input: { file: null } } }])],
-      [
-        'a batch of batches',
-        JSON.stringify([[{ query: UPLOAD_FILE, variables: { input: { file: null } } }]]),
-      ],
-      ['deeply nested', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
-    ])('are BAD_REQUEST: operations that are %s', async (_what, text) => {
-      const request = await multipart(ada).field('operations', text);
-      await request.field('map', '{"file":["0.variables.input.file"]}');
-      await request.file('file', 'x.png', PNG);
-      const answer = await request.end();
-      expect([answer.status, codeOf(answer)]).toEqual([400, 'BAD_REQUEST']);
-      await nothingKept();
-    });
-
-    test('are wrong input: a file where none belongs, and none where one does', async () => {
-      const misplaced = await multipart(ada).head(
-        { query: UPLOAD_FILE, variables: { input: { roomId: null, file: null } } },
-        { file: ['variables.input.roomId'] },
-      );
-      await misplaced.file('file', 'x.png', PNG);
-      expect(codeOf(await misplaced.end())).toBe('BAD_USER_INPUT');
-      for (const file of ['file', 7, {}, null])
-        expect(await ada.refusal(UPLOAD_FILE, { input: { roomId, file } })).toBe('BAD_USER_INPUT');
-      const none = await multipart(ada).head(...manyFiles(roomId, 0));
-      expect(codeOf(await none.end())).toBe('BAD_USER_INPUT');
-      await nothingKept();
-    });
   });
 });
 

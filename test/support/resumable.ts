@@ -52,23 +52,26 @@ export interface TusAnswer {
 /** The address of an upload at one of several servers. */
 export const at = (url: string, upload: Session): string => url + new URL(upload['url']).pathname;
 
+/** Headers of a request; undefined for one that is not sent at all. */
+export type Headers = Readonly<Record<string, string | undefined>>;
+
 /** One request by the protocol, by hand. */
 export async function tusRequest(
   url: string,
   method: string,
   token: string | undefined,
-  headers: Record<string, string> = {},
+  headers: Headers = {},
   body?: Buffer | Readable,
 ): Promise<TusAnswer> {
   return new Promise((resolve, reject) => {
     const req = request(url, {
       method,
       agent: false,
-      headers: {
+      headers: sentOf({
         'tus-resumable': '1.0.0',
         ...(token !== undefined && { authorization: `Bearer ${token}` }),
         ...headers,
-      },
+      }),
     });
     req.once('error', reject);
     req.once('response', (res) => {
@@ -81,12 +84,17 @@ export async function tusRequest(
   });
 }
 
+const sentOf = (headers: Headers): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).filter((header): header is [string, string] => header[1] !== undefined),
+  );
+
 export const patch = (
   url: string,
   token: string | undefined,
-  offset: number,
+  offset: number | string,
   body: Buffer | Readable,
-  headers: Record<string, string> = {},
+  headers: Headers = {},
 ): Promise<TusAnswer> =>
   tusRequest(
     url,

@@ -1,95 +1,26 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import WebSocket from 'ws';
 import type { App } from '../../src/app.js';
 import { startParley } from '../support/app.js';
 import { signUp, type Client } from '../support/client.js';
-import { eventually, within } from '../support/deadline.js';
+import { eventually } from '../support/deadline.js';
+import { RawSocket, subscribing } from '../support/raw-socket.js';
 
-const SUBPROTOCOL = 'graphql-transport-ws';
 const VIEWER = '{ viewer { user { handle } } }';
 const MESSAGES =
   'subscription ($roomId: ID!, $after: String) { messageAdded(roomId: $roomId, after: $after) { message { body } } }';
-
-/** A client that speaks graphql-transport-ws by hand, well or badly. */
-class Raw {
-  readonly messages: any[] = [];
-  private readonly ws: WebSocket;
-  private readonly closing: Promise<number>;
-
-  constructor(url: string, protocols: string[] = [SUBPROTOCOL]) {
-    this.ws = new WebSocket(url.replace('http', 'ws'), protocols);
-    this.ws.on('message', (data: Buffer) => this.messages.push(JSON.parse(data.toString())));
-    // ws reports a failed handshake by an error, and closes with 1006 then.
-    this.ws.on('error', () => undefined);
-    this.closing = new Promise((resolve) => this.ws.on('close', resolve));
-  }
-
-  async opened(): Promise<this> {
-    await within(5000, 'an open socket', new Promise((resolve) => this.ws.once('open', resolve)));
-    return this;
-  }
-
-  /** An open socket whose client has said who it is. */
-  static async connect(url: string, payload?: Record<string, unknown>): Promise<Raw> {
-    const raw = await new Raw(url).opened();
-    raw.send({ type: 'connection_init', payload });
-    expect(await raw.take(1)).toEqual([{ type: 'connection_ack' }]);
-    return raw;
-  }
-
-  send(message: object | string): void {
-    this.ws.send(typeof message === 'string' ? message : JSON.stringify(message));
-  }
-
-  /** Sends all of them in one piece. */
-  sendTogether(...messages: object[]): void {
-    const { _socket: connection } = this.ws as unknown as { _socket: { cork(): void; uncork(): void } };
-    connection.cork();
-    for (const message of messages) this.send(message);
-    connection.uncork();
-  }
-
-  subscribe(id: string, query: string, variables = {}): void {
-    this.send(subscribing(id, query, variables));
-  }
-
-  /** The first `count` messages, once they are there. */
-  async take(count: number): Promise<any[]> {
-    return eventually(
-      5000,
-      `${count} messages`,
-      () => this.messages.length >= count && this.messages.slice(0, count),
-    );
-  }
-
-  /** The code that the server closed it with. */
-  closed(ms = 5000): Promise<number> {
-    return within(ms, 'a closed socket', this.closing);
-  }
-
-  close(): void {
-    this.ws.terminate();
-  }
-}
-
-const subscribing = (id: string, query: string, variables = {}): object => ({
-  id,
-  type: 'subscribe',
-  payload: { query, variables },
-});
 
 describe('a socket', () => {
   let app: App;
   let url: string;
   let ada: Client;
   let roomId: string;
-  let silent: Raw;
+  let silent: RawSocket;
 
   beforeAll(async () => {
     app = await startParley();
     url = `${app.url}/graphql`;
     // It is looked at last, for it takes 10 s to be closed.
-    silent = new Raw(url);
+    silent = new RawSocket(url);
     ada = await signUp(app.url);
   });
   afterAll(() => app[Symbol.asyncDispose]());
@@ -98,7 +29,8 @@ describe('a socket', () => {
     roomId = await ada.createRoom();
   });
 
-  const signedIn = (): Promise<Raw> => Raw.connect(url, { authorization: `Bearer ${ada.token!}` });
+  const signedIn = (): Promise<RawSocket> =>
+    RawSocket.connect(url, { authorization: `Bearer ${ada.token!}` });
   const bodiesOf = (messages: any[]): string[] =>
     messages.map(({ payload }) => payload.data.messageAdded.message.body as string);
 
@@ -143,7 +75,7 @@ describe('a socket', () => {
   });
 
   test('answers a ping with its payload, before and after the acknowledgement', async () => {
-    const raw = await new Raw(url).opened();
+    const raw = await new RawSocket(url).opened();
     raw.send({ type: 'ping' });
     expect(await raw.take(1)).toEqual([{ type: 'pong' }]);
     raw.send({ type: 'connection_init' });
@@ -163,7 +95,7 @@ describe('a socket', () => {
   });
 
   test('is signed out without a token', async () => {
-    const raw = await Raw.connect(url);
+    const raw = await RawSocket.connect(url);
     raw.subscribe('a', VIEWER);
     raw.subscribe('b', MESSAGES, { roomId });
     const answers = (await raw.take(4)).slice(1);
@@ -177,7 +109,7 @@ describe('a socket', () => {
   });
 
   test('takes its token from the address too', async () => {
-    const raw = await Raw.connect(`${url}?token=${ada.token!}`);
+    const raw = await RawSocket.connect(`${url}?token=${ada.token!}`);
     raw.subscribe('a', VIEWER);
     expect((await raw.take(2))[1].payload.data.viewer.user.handle).toBe(ada.handle);
     raw.close();
@@ -188,7 +120,7 @@ describe('a socket', () => {
     ['of another scheme', '', { authorization: 'Basic YTpi' }],
     ['in the address', '?token=nonsense', undefined],
   ])('is closed with 4403 for a bad token %s', async (_where, search, payload) => {
-    const raw = await new Raw(url + search).opened();
+    const raw = await new RawSocket(url + search).opened();
     raw.send({ type: 'connection_init', payload });
     expect(await raw.closed()).toBe(4403);
     expect(raw.messages).toEqual([]);
@@ -197,7 +129,7 @@ describe('a socket', () => {
   test('is closed with 4403 when its sign-in ends while it is being opened', async () => {
     for (let round = 0; round < 10; round++) {
       const user = await signUp(app.url);
-      const raw = await new Raw(url).opened();
+      const raw = await new RawSocket(url).opened();
       const ended = user.run(
         'mutation ($token: String!) { signOut(input: { refreshToken: $token }) { userId } }',
         {
@@ -269,19 +201,6 @@ describe('a socket', () => {
     raw.close();
   });
 
-  test('is closed with 4401 for an operation before the acknowledgement', async () => {
-    const raw = await new Raw(url).opened();
-    raw.subscribe('a', VIEWER);
-    expect(await raw.closed()).toBe(4401);
-  });
-
-  test('is closed with 4409 for an id that is in use', async () => {
-    const raw = await signedIn();
-    raw.subscribe('a', MESSAGES, { roomId });
-    raw.subscribe('a', MESSAGES, { roomId });
-    expect(await raw.closed()).toBe(4409);
-  });
-
   test('is closed with 4409 for an id in use that is longer than a reason may be', async () => {
     for (const id of ['i'.repeat(90), 'é'.repeat(200), '😀'.repeat(100), `a${'😀'.repeat(100)}`]) {
       const raw = await signedIn();
@@ -291,52 +210,15 @@ describe('a socket', () => {
     }
   });
 
-  test.each([
-    ['an empty operationName', { operationName: '' }],
-    ['empty variables', { variables: '' }],
-    ['empty extensions', { extensions: '' }],
-    ['nulls', { operationName: null, variables: null, extensions: null }],
-    ['what it does not know', { id: 'x', key: 1, extra: [] }],
-  ])('takes %s for nothing', async (_what, more) => {
-    const raw = await signedIn();
-    raw.send({ id: 'a', type: 'subscribe', payload: { query: '{ __typename }', ...more } });
-    expect((await raw.take(3))[1]).toEqual({
-      id: 'a',
-      type: 'next',
-      payload: { data: { __typename: 'Query' } },
-    });
-    raw.close();
-  });
-
-  test('is closed with 4429 for a second ConnectionInit', async () => {
-    const raw = await signedIn();
-    raw.send({ type: 'connection_init' });
-    expect(await raw.closed()).toBe(4429);
-  });
-
   // Where no subprotocol was agreed on, ws and browsers fail the connection before they hear why.
   test.each([
     [[], 4406],
     [['graphql-ws'], 1006],
     [['nonsense'], 1006],
   ])('is refused the subprotocols %j', async (protocols, code) => {
-    const raw = new Raw(url, protocols);
+    const raw = new RawSocket(url, protocols);
     expect(await raw.closed()).toBe(code);
     expect(raw.messages).toEqual([]);
-  });
-
-  test.each([
-    ['no JSON', 'hello'],
-    ['an unknown type', { type: 'start' }],
-    ['no type', { id: 'a' }],
-    ['an operation without an id', { type: 'subscribe', payload: { query: VIEWER } }],
-    ['an operation without a document', { id: 'a', type: 'subscribe', payload: {} }],
-    ['a message of the server', { type: 'connection_ack' }],
-    ['an array', []],
-  ])('is closed with 4400 for %s', async (_what, message) => {
-    const raw = await signedIn();
-    raw.send(message);
-    expect(await raw.closed()).toBe(4400);
   });
 
   test('is closed with 1009 for a message that is too large', async () => {

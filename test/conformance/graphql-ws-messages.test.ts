@@ -207,9 +207,9 @@ describe('graphql-transport-ws', () => {
     expect(raw.messages).toEqual([...messages, ...last]);
   }
 
-  test.each(OPENING)('opens: %s', async (...row) => plays(row));
-  test.each(PINGS)('pings: %s', async (...row) => plays(row));
-  test.each(OPERATIONS)('operations: %s', async (...row) => plays(row));
+  test.each(OPENING)('opens: %s', async (...row) => plays(row as unknown as Row));
+  test.each(PINGS)('pings: %s', async (...row) => plays(row as unknown as Row));
+  test.each(OPERATIONS)('operations: %s', async (...row) => plays(row as unknown as Row));
   test.each(INVALID)('is closed with 4400 for %s', async (what, message) =>
     plays([what, [INIT, 1, message], [ACK], [4400]]),
   );

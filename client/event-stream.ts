@@ -6,6 +6,10 @@ import { pause } from './wake.js';
 
 /** Milliseconds of silence after which a stream counts as dead. The server says something each 12 seconds. */
 const SILENCE_MS = 30_000;
+/** The same where the network or the page has just come back. */
+const SILENCE_BEFORE_WAKE_MS = 13_000;
+/** What the server may have us wait for at most, in milliseconds. */
+const LONGEST_WAIT_MS = 60_000;
 
 type Result = FormattedExecutionResult<Record<string, unknown>, unknown>;
 
@@ -24,6 +28,7 @@ export class EventStream {
   private readonly end = new AbortController();
   private attempt = new AbortController();
   private failures = 0;
+  private heardAt = Date.now();
 
   constructor(
     private readonly url: string,
@@ -43,6 +48,11 @@ export class EventStream {
   /** Breaks the connection, so that it begins again. */
   restart(): void {
     this.attempt.abort();
+  }
+
+  /** The network or the page has come back: a connection of which nothing was heard lately may be dead. */
+  wake(): void {
+    if (Date.now() - this.heardAt > SILENCE_BEFORE_WAKE_MS) this.restart();
   }
 
   private async run(): Promise<void> {
@@ -75,6 +85,7 @@ export class EventStream {
         return await this.refused(response, attempt.signal);
       let hasBegun = false;
       const heard = (): void => {
+        this.heardAt = Date.now();
         clearTimeout(silence);
         silence = setTimeout(() => attempt.abort(), SILENCE_MS);
       };
@@ -126,14 +137,13 @@ export class EventStream {
   }
 
   private async refused(response: Response, signal: AbortSignal): Promise<'over' | number> {
-    if (response.status >= 500 || response.status === 429)
-      return Number(response.headers.get('retry-after') ?? 0) * 1000 || 0;
-    const { errors } = (await response.json().catch(() => ({}))) as Partial<Result>;
-    if (signal.aborted) return 0;
-    this.sink.error(
-      errors ??
-        new Error(`The server answered a subscription with ${String(response.status)}, and no event stream.`),
-    );
+    const waitMs = Number(response.headers.get('retry-after') ?? 0) * 1000 || 0;
+    const again = Math.min(waitMs, LONGEST_WAIT_MS);
+    if (response.status >= 500 || response.status === 429) return again;
+    const answer = (await response.json().catch(() => undefined)) as Partial<Result> | null | undefined;
+    // What is no word of the server comes from something between: that passes, as with a WebSocket.
+    if (!Array.isArray(answer?.errors) || signal.aborted) return again;
+    this.sink.error(answer.errors);
     return 'over';
   }
 }

@@ -83,9 +83,15 @@ export class Fallback implements Transport {
 
   dispose(): void | Promise<void> {
     this.endOpening();
-    for (const { stream } of this.routes) stream?.stop();
+    // The client itself ends those that go over its socket.
+    for (const { stream, stop } of this.routes) if (stream !== undefined) stop();
     this.routes.clear();
     return this.client.dispose();
+  }
+
+  /** The network or the page has come back. */
+  wake(): void {
+    for (const { stream } of this.routes) stream?.wake();
   }
 
   private socket(route: Route): void {

@@ -1,3 +1,5 @@
+import { onWake } from './wake.js';
+
 /** What is needed of a file that is shown: its id, and a signed link to it or to what was made of it. */
 export interface LinkedFile {
   readonly id: string;
@@ -14,6 +16,8 @@ export interface LinkRenewal {
 
 /** How many ids `nodes` takes. */
 const IDS = 100;
+/** Milliseconds until links that could not be renewed are asked for again. */
+const RETRY_MS = 30_000;
 /** What a timer can wait for at most. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -29,7 +33,9 @@ interface Watched {
  * 900 where it names none.
  *
  * A clock that is wrong here does no harm: a link also counts as old when three quarters of `seconds` have gone
- * by since it was first shown, and no link is asked for more often than in each quarter.
+ * by since it was first shown, and no link is asked for more often than in each quarter. What fails (`renew`
+ * rejects) is tried again after half a minute. A page that is seen again, or back on the network, asks at once
+ * for what it has missed.
  */
 export function renewLinks(
   seconds: number,
@@ -57,9 +63,20 @@ export function renewLinks(
       link.due = now + quarterMs;
     }
     wait();
-    // What fails now is tried again in a quarter.
-    for (let i = 0; i < ids.length; i += IDS) void renew(ids.slice(i, i + IDS)).catch(() => undefined);
+    for (let i = 0; i < ids.length; i += IDS) ask(ids.slice(i, i + IDS));
   };
+
+  const ask = (ids: readonly string[]): void => {
+    renew(ids).catch(() => {
+      for (const id of ids) {
+        const link = watched.get(id);
+        if (link !== undefined) link.due = Math.min(link.due, Date.now() + RETRY_MS);
+      }
+      wait();
+    });
+  };
+
+  const stopWaking = onWake(renewDue);
 
   return {
     show: (files) => {
@@ -71,6 +88,7 @@ export function renewLinks(
     stop: () => {
       watched = new Map();
       clearTimeout(timer);
+      stopWaking();
     },
   };
 }

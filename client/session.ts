@@ -62,7 +62,11 @@ export class Session {
     store.watch?.(look);
     // A page that was frozen, or comes back from the history, has heard nothing.
     onWake(look);
-    if (typeof BroadcastChannel !== 'undefined') this.tabs = new Tabs(`parley ${url}`, store, look);
+    if (typeof BroadcastChannel !== 'undefined')
+      this.tabs = new Tabs(`parley ${url}`, store, {
+        changed: look,
+        doubted: (token) => this.refuse(token),
+      });
   }
 
   get signedIn(): boolean {
@@ -142,13 +146,19 @@ export class Session {
    * refused.
    */
   readonly fetch: typeof fetch = async (input, init) => {
-    const token = await this.accessToken();
+    const { user } = this;
+    const token = this.tokenFor(user, await this.accessToken());
     const response = await this.send(input, init, token);
     if (response.status !== 401 || token === undefined) return response;
     this.refuse(token);
-    const fresh = await this.accessToken();
+    const fresh = this.tokenFor(user, await this.accessToken());
     return fresh === undefined || fresh === token ? response : this.send(input, init, fresh);
   };
+
+  /** The token, unless the user has changed since the request began: it does not go out as another one. */
+  private tokenFor(user: string | undefined, token: string | undefined): string | undefined {
+    return user === undefined || claimsOf(token).sub === user ? token : undefined;
+  }
 
   private send(
     input: Parameters<typeof fetch>[0],
@@ -191,7 +201,7 @@ export class Session {
     } else if (isRefused(answer)) {
       const ended = this.store.get();
       this.set(undefined);
-      this.tabs?.report('over', ended);
+      this.tabs?.refused(ended);
       this.options.onEnd?.();
     }
   }

@@ -73,7 +73,8 @@ export function createSocket(
   client.on('connected', (socket) => {
     // It was under way when the session became another user's.
     if (user !== (session.user ?? null)) {
-      client.terminate();
+      // When all who listen know that it is connected.
+      void Promise.resolve().then(() => client.terminate());
       return;
     }
     opened = socket as Opened;
@@ -95,6 +96,7 @@ export function createSocket(
 
   // The network may be another one, over which nothing of the old connection comes any more.
   const stopWaking = onWake(() => {
+    live.wake();
     if (opened === undefined) return;
     opened.send('{"type":"ping"}');
     awaitPong(Math.min(WAKE_MS, keepAlive / 2 || WAKE_MS));

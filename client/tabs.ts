@@ -5,13 +5,23 @@ import type { Tokens, TokenStore } from './stores.js';
 const ANSWER_MS = 100;
 
 /**
- * What tabs tell each other of a sign-in: its newest tokens, that it is over, or that the store has changed.
- * Without any of these it is a question for the newest tokens.
+ * What tabs tell each other of a sign-in: its newest tokens, that it is over, that the store has changed, or
+ * which of its refresh tokens the server has refused. Without any of these it is a question for the newest
+ * tokens.
  */
 interface Word {
   readonly session: string;
   readonly tokens?: Tokens;
   readonly news?: 'over' | 'changed';
+  readonly refused?: string;
+}
+
+/** What a tab is called back for. */
+interface Listener {
+  /** The store may have changed. */
+  changed(): void;
+  /** The sign-in of this access token may be over: the server is to be asked. */
+  doubted(accessToken: string): void;
 }
 
 /**
@@ -22,14 +32,11 @@ interface Word {
 export class Tabs {
   private readonly channel: BroadcastChannel;
 
-  /**
-   * `store`: this tab's. `name`: the same in all tabs of the same server. `changed` is called when the store
-   * may have changed.
-   */
+  /** `store`: this tab's. `name`: the same in all tabs of the same server. */
   constructor(
     name: string,
     private readonly store: TokenStore,
-    private readonly changed: () => void,
+    private readonly listener: Listener,
   ) {
     this.channel = new BroadcastChannel(name);
     this.channel.addEventListener('message', ({ data }) => this.hear(data as Word));
@@ -58,19 +65,27 @@ export class Tabs {
     if (session !== undefined) this.say({ session, news });
   }
 
+  /** Tells the others that the server has refused the refresh token of these. */
+  refused(tokens: Tokens | undefined): void {
+    const session = sessionOf(tokens);
+    if (tokens !== undefined && session !== undefined) this.say({ session, refused: tokens.refreshToken });
+  }
+
   private say(word: Word): void {
     this.channel.postMessage(word);
   }
 
-  private hear({ session, tokens, news }: Word): void {
+  private hear({ session, tokens, news, refused }: Word): void {
     const own = this.store.get();
     if (own !== undefined && sessionOf(own) === session) {
-      if (news === 'over') this.store.set(undefined);
+      if (news === 'over' || refused === own.refreshToken) this.store.set(undefined);
+      // One that slept for long may have had an old one.
+      else if (refused !== undefined) this.listener.doubted(own.accessToken);
       else if (tokens !== undefined && tokens.accessTokenExpiresAt > own.accessTokenExpiresAt)
         this.store.set(tokens);
       else if (tokens === undefined && news === undefined) this.tell();
     }
-    this.changed();
+    this.listener.changed();
   }
 }
 

@@ -39,7 +39,7 @@ const RIGHT_BELOW = {
   errors: ['package-directory', 'make-folder'],
   'package-directory': ['text', 'names', 'addresses', 'async'],
   text: [],
-  names: [],
+  names: ['text'],
   addresses: [],
   async: [],
   'make-folder': [],

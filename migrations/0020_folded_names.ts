@@ -6,8 +6,8 @@ const BATCH = 1000;
 
 /**
  * Names are compared by full case folding from now on, and kept in NFC; the domains of addresses are kept in punycode. Only rows that
- * are not ASCII can differ: these are read in batches, and written where they do. No table is locked but the one of rooms, for a
- * moment at the end: their keys are filled later, in the background, and until then lower case stands in for them.
+ * are not ASCII can differ: these are read in batches, and written where they do, which holds these rows until the step is done. No
+ * table is locked. Rooms are seen to in the background (0022_room_keys).
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   await eachRow(db, 'users', 'email', async ({ id, name, other }) => {
@@ -21,19 +21,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
         where id = ${id} and not exists (select from users taken where taken.email = ${email})`.execute(db);
     }
   });
-  await eachRow(db, 'rooms', 'topic', async ({ id, name, other }) => {
-    const [composed, topic] = [name.normalize('NFC'), other?.normalize('NFC') ?? null];
-    if (composed !== name || topic !== other)
-      await sql`update rooms set name = ${composed}, topic = ${topic} where id = ${id}`.execute(db);
-  });
   await keyFiles(db, keyOf);
-  await sql`alter table rooms add column name_key text collate "C"`.execute(db);
-  await sql`create index rooms_without_key on rooms (id) where name_key is null`.execute(db);
 }
 
 export async function down(db: Kysely<unknown>): Promise<void> {
-  await sql`drop index rooms_without_key`.execute(db);
-  await sql`alter table rooms drop column name_key`.execute(db);
   // The program before compares in lower case.
   await keyFiles(db, (name) => name.normalize('NFKC').toLowerCase().normalize('NFKC'));
 }

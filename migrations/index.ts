@@ -17,6 +17,7 @@ import * as fileCharset from './0016_file_charset.js';
 import * as knownAddresses from './0019_known_addresses.js';
 import * as foldedNames from './0020_folded_names.js';
 import * as logTrimming from './0021_log_trimming.js';
+import * as roomKeys from './0022_room_keys.js';
 import * as deletedFiles from './0025_deleted_files.js';
 
 /** Every step by its name, in order. A step that has been released is never edited: a change is a new step. */
@@ -39,5 +40,6 @@ export const migrations: Record<string, Migration> = {
   '0019_known_addresses': knownAddresses,
   '0020_folded_names': foldedNames,
   '0021_log_trimming': logTrimming,
+  '0022_room_keys': roomKeys,
   '0025_deleted_files': deletedFiles,
 };

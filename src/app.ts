@@ -122,7 +122,7 @@ async function start(
   const database = await openDatabase(config, logger);
   closers.push(() => database.close());
   const { db, background } = database;
-  await database.withoutLimits(migrateToLatest);
+  await database.withoutLimits((unlimited) => migrateToLatest(unlimited));
   const clock = await Clock.start(db, logger);
   closers.push(() => clock.stop());
 

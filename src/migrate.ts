@@ -1,7 +1,7 @@
 import { loadConfig } from './config/env.js';
 import { withDatabase } from './db/command.js';
 import { runCommand } from './db/explain.js';
-import { createMigrator, requireSuccess } from './db/migrator.js';
+import { createMigrator, migrateToLatest, requireSuccess } from './db/migrator.js';
 import { createLogger, logWarnings } from './observability/logger.js';
 
 const USAGE = `usage: npm run migrate -- up | down | status
@@ -27,12 +27,19 @@ async function main(command: string | undefined): Promise<void> {
       }
       return;
     }
-    const outcome = await (command === 'up' ? migrator.migrateToLatest() : migrator.migrateDown());
-    for (const { direction, migrationName, status } of outcome.results ?? []) {
-      process.stdout.write(`${direction} ${migrationName}: ${status}\n`);
+    let steps = 0;
+    const done = (direction: string, name: string): void => {
+      steps += 1;
+      process.stdout.write(`${direction} ${name}: Success\n`);
+    };
+    if (command === 'up') {
+      await migrateToLatest(db, (name) => done('Up', name));
+    } else {
+      const outcome = await migrator.migrateDown();
+      requireSuccess(outcome);
+      for (const { migrationName } of outcome.results ?? []) done('Down', migrationName);
     }
-    requireSuccess(outcome);
-    if (outcome.results?.length === 0) process.stdout.write('nothing to do\n');
+    if (steps === 0) process.stdout.write('nothing to do\n');
   });
 }
 

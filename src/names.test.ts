@@ -29,6 +29,11 @@ const hard = fc.string({
 });
 
 describe('Folding of case', () => {
+  it('looks at no more than a name can have: marks take the square of their number', () => {
+    const marks = `a${'\u0315\u0316'.repeat(200_000)}`;
+    for (const key of [foldCase(marks), nameKey(marks)]) expect(key.length).toBeLessThan(2000);
+  });
+
   it('makes equal what Unicode says is equal, letter by letter', { timeout: 30_000 }, () => {
     // Status C is simple folding without exceptions, which is what expressions do.
     const different = Array.from(everyCharacter()).filter((character) =>

@@ -2,12 +2,17 @@
  * How names of people, rooms and files are kept and compared. Kept: in NFC, without what hides or reorders text. Compared: by
  * full case folding, on both sides by the same function.
  */
+import { beginning } from './text.js';
+
+/** UTF-16 units of a name that are compared: no name has more. To order marks takes the square of their number. */
+const LONGEST = 1024;
 
 /**
  * Unicode's full case folding (CaseFolding.txt, statuses C and F), in NFC. The same in every language. Texts that differ in
  * case alone have the same one: `Straße` and `STRASSE`, `ΟΔΟΣ` and `οδος`.
  */
-export const foldCase = (text: string): string => folded(text.normalize('NFD')).normalize('NFC');
+export const foldCase = (text: string): string =>
+  folded(beginning(text, LONGEST).normalize('NFD')).normalize('NFC');
 
 /**
  * Lower case of the upper case, as folding is defined, but for two letters: the dotless ı, whose upper case is that of i, is
@@ -28,7 +33,7 @@ const DOTTED = /i\u0307+/gu;
  * does the dot of İ.
  */
 export const nameKey = (name: string): string =>
-  folded(folded(name.normalize('NFD')).normalize('NFKD'))
+  folded(folded(beginning(name, LONGEST).normalize('NFD')).normalize('NFKD'))
     .normalize('NFKC')
     .replaceAll(DOTTED, 'i')
     .normalize('NFKC');

@@ -99,18 +99,22 @@ export class Housekeeping {
     return !this.stopped && (await this.clock.isTrusted());
   }
 
-  /** Gives their keys to the rooms that were made before there were any, or by a program from then that still runs. */
+  /** Gives their keys, and names in NFC, to rooms made before there were any, or by a program from then that still runs. */
   private async keyRooms(): Promise<void> {
     while (!this.stopped) {
-      const { rows } = await sql<{ id: string; name: string }>`
-        select id, name from rooms where name_key is null order by id limit ${BATCH}`.execute(this.db);
+      const { rows } = await sql<{ id: string; name: string; topic: string | null }>`
+        select id, name, topic from rooms where name_key is null order by id limit ${BATCH}`.execute(this.db);
       const ids = rows.map(({ id }) => id);
-      const keys = rows.map(({ name }) => nameKey(name));
+      const was = rows.map(({ name }) => name);
+      const names = was.map((name) => name.normalize('NFC'));
+      const topics = rows.map(({ topic }) => topic?.normalize('NFC') ?? null);
+      const keys = names.map(nameKey);
       // Those in use have their turn in a later round: neither they nor another process that does the same are waited for.
       const { numAffectedRows = 0n } = await sql`
-        update rooms set name_key = new.key
-        from unnest(${ids}::uuid[], ${keys}::text[]) as new (id, key)
-        where rooms.id = new.id and rooms.id = any (array (
+        update rooms set name = new.name, topic = new.topic, name_key = new.key
+        from unnest(${ids}::uuid[], ${was}::text[], ${names}::text[], ${topics}::text[], ${keys}::text[])
+          as new (id, was, name, topic, key)
+        where rooms.id = new.id and rooms.name = new.was and rooms.id = any (array (
           select id from rooms where id = any(${ids}::uuid[]) and name_key is null for no key update skip locked
         ))`.execute(this.db);
       if (numAffectedRows < BATCH) return;

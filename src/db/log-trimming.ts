@@ -69,7 +69,7 @@ async function deleteOld(db: Database, rooms: readonly string[], old: RawBuilder
 
 /**
  * Notes from when on something may go in these rooms: where both of their first two events are old; never, where there is
- * one alone. Not in rooms that have been written to since the statement began. Answers in how many that has changed.
+ * one alone. Not in rooms that are being written to, or have been since the statement began: nobody is made to wait. Answers in how many that has changed.
  */
 async function settle(db: Database, rooms: readonly string[]): Promise<number> {
   const { numAffectedRows = 0n } = await sql`
@@ -80,7 +80,8 @@ async function settle(db: Database, rooms: readonly string[]): Promise<number> {
         from (select at from room_events where room_id = rooms.id order by seq limit 2) first
         having count(*) = 2
       ) as trim_at
-      from rooms where id = any (${rooms}::uuid[])
+      from rooms
+      where id = any (array (select id from rooms where id = any (${rooms}::uuid[]) for no key update skip locked))
     ) found
     where rooms.id = found.id and rooms.last_seq = found.last_seq
       and rooms.trim_at is distinct from found.trim_at`.execute(db);

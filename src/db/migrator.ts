@@ -28,10 +28,20 @@ export async function refuseNewer(db: Database): Promise<void> {
   );
 }
 
-/** Applies what is missing. Throws what made a step fail; its transaction is rolled back. */
-export async function migrateToLatest(db: Database): Promise<void> {
+/**
+ * Applies what is missing, each step in a transaction of its own, so that none holds the locks of the one before. Calls `onApplied` with
+ * the name of each. Throws what made a step fail; its transaction is rolled back, and those before it stay.
+ */
+export async function migrateToLatest(db: Database, onApplied?: (name: string) => void): Promise<void> {
   await refuseNewer(db);
-  requireSuccess(await createMigrator(db).migrateToLatest());
+  const migrator = createMigrator(db);
+  for (;;) {
+    const outcome = await migrator.migrateUp();
+    requireSuccess(outcome);
+    const [step] = outcome.results ?? [];
+    if (step === undefined) return;
+    onApplied?.(step.migrationName);
+  }
 }
 
 /** Throws the failure of a migration run as an Error that names the step. */

@@ -1,5 +1,6 @@
 import type { ExecutionResult } from 'graphql';
 import { processRegularResult, type FetchAPI, type Plugin } from 'graphql-yoga';
+import { answerText } from '../graphql/answer-text.js';
 import type { TransportContext } from '../live/execution-plugin.js';
 import { answerTypeFor, EVENT_STREAM } from './accept.js';
 
@@ -41,7 +42,7 @@ function oneEvent(result: ExecutionResult, fetchAPI: FetchAPI): Response {
       extensions,
     }),
   );
-  const text = JSON.stringify(errors === undefined ? result : { ...result, errors });
+  const text = answerText(errors === undefined ? result : { ...result, errors });
   return new fetchAPI.Response(`event: next\ndata: ${text}\n\nevent: complete\ndata:\n\n`, {
     headers: streamHeaders(),
   });

@@ -201,6 +201,12 @@ describe('A warning or an error that comes again', () => {
     expect(lines.slice(12).map(({ repeated }) => repeated as number)).toEqual(Array(12).fill(2));
   });
 
+  test('is written each time where it tells of one request, however alike the lines of that are', () => {
+    for (let n = 0; n < 3; n += 1)
+      logger.warn({ requestId: 'r', address: '192.0.2.1', code: 'UNAUTHENTICATED' }, 'sign-in failed');
+    expect(lines).toHaveLength(3);
+  });
+
   test('is written each time where lines without an error differ, and where nothing is wrong', () => {
     for (const address of ['192.0.2.1', '192.0.2.2'])
       for (const requestId of ['a', 'b']) logger.warn({ requestId, address }, 'sign-in failed');

@@ -128,10 +128,10 @@ function keyOf(fields: Fields, message: string): string | undefined {
   return key.length > MAX_KEY ? undefined : key;
 }
 
-/** All of them. Undefined where one is more than a text or a number. */
+/** All of them. Undefined where one is more than a text or a number, and for a line about one request, each of which counts. */
 function valuesOf(fields: Fields): string[] | undefined {
   const values = Object.entries(fields);
-  return values.some(([, value]) => typeof value === 'object' && value !== null)
+  return 'requestId' in fields || values.some(([, value]) => typeof value === 'object' && value !== null)
     ? undefined
     : values.map(([name, value]) => `${name} ${String(value)}`);
 }

@@ -61,7 +61,10 @@ function lookUp(texts: readonly string[]): void {
       readonly sources: readonly string[];
       readonly mappings: string;
     };
-    for (const [place, { source, line, column }] of originsOf(mappings, places)) {
+    const origins = originsOf(mappings, places);
+    // What the map does not know stays as it is, and is not looked up again.
+    for (const { place } of places) if (!origins.has(place)) known.set(place, PREFIX + place);
+    for (const [place, { source, line, column }] of origins) {
       const path = relative(ROOT, resolve(FOLDER, sources[source] ?? ''));
       known.set(place, `${path}:${String(line + 1)}:${String(column + 1)}`);
     }

@@ -67,18 +67,11 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
   });
 
   test('a request has the id that nginx gives it, in its log and in the answer, whatever a client calls it', async () => {
-    const { data } = await ada.upload(roomId, 'letter-of-resignation.txt', 'Dear all');
-    const link = new URL(data['uploadFile'].file.url as string);
-    await fetch(new URL(link.pathname + link.search, nginx.url)).then((response) => response.text());
-    await ada.run('mutation ($id: ID!) { deleteFile(input: { fileId: $id }) { eventCursor } }', {
-      id: data['uploadFile'].file.id,
-    });
     const { headers } = await fetch(`${nginx.url}/livez`, { headers: { 'x-request-id': 'of-a-client' } });
     const id = headers.get('x-request-id');
     expect(id).toMatch(/^[\da-f]{32}$/);
     await eventually(5000, 'the line', async () => (await nginx.accessLog()).includes(` id=${id ?? ''} `));
     expect(await nginx.accessLog()).not.toContain('of-a-client');
-    expect(await nginx.accessLog()).not.toContain('letter-of-resignation');
   });
 
   test('a WebSocket carries events', async () => {
@@ -245,9 +238,9 @@ describe.skipIf(skip)('Two processes behind nginx, as deploy/nginx.conf has it',
     await fetch(`${nginx.url}/graphql?token=${secret}&query={__typename}`);
     await fetch(`${nginx.url}/graphql?token=${secret}`, { headers: { accept: 'text/event-stream' } });
     const log = await nginx.accessLog();
-    expect(log).toContain(`"GET ${link.pathname} HTTP/1.1"`);
+    expect(log).toContain(`"GET ${link.pathname.replace('notes.txt', '…')} HTTP/1.1"`);
     expect(log).toContain('"POST /graphql HTTP/1.1" 200');
-    for (const word of [secret, ada.token!, ada.refreshToken, link.search, '?'])
+    for (const word of [secret, ada.token!, ada.refreshToken, link.search, 'notes.txt', '?'])
       expect(log).not.toContain(word);
   });
 

@@ -42,8 +42,38 @@ test('A link from a cache that has almost run out is renewed at once, and one th
   expect(asked.mock.calls.slice(1)).toEqual([[['other']]]);
 });
 
-test('What could not be renewed is asked for again a quarter later, also where the clock here is wrong', async () => {
-  asked.mockRejectedValue(new Error('away'));
+test('What could not be renewed is asked for again after half a minute, until it can', async () => {
+  asked.mockRejectedValueOnce(new Error('away')).mockRejectedValueOnce(new Error('away'));
+  const links = renewLinks(900, asked);
+  links.show([link('a', 5), link('b', 1000)]);
+  await pass(20);
+  expect(asked).toHaveBeenCalledTimes(1);
+  await pass(20);
+  expect(asked).toHaveBeenCalledTimes(2);
+  await pass(100);
+  expect(asked.mock.calls).toEqual([[['a']], [['a']], [['a']]]);
+  links.stop();
+});
+
+test('A page that is back asks at once for what it missed', async () => {
+  const page = new EventTarget();
+  vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+  vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page));
+  const links = renewLinks(900, asked);
+  links.show([link('a', 1000)]);
+  // A machine that sleeps runs no timers.
+  vi.setSystemTime(NOW + 7_200_000);
+  page.dispatchEvent(new Event('online'));
+  await pass(0);
+  expect(asked.mock.calls).toEqual([[['a']]]);
+  links.stop();
+  page.dispatchEvent(new Event('online'));
+  await pass(10_000);
+  expect(asked).toHaveBeenCalledTimes(1);
+  vi.unstubAllGlobals();
+});
+
+test('A clock that is wrong here costs no more than one look in each quarter', async () => {
   const links = renewLinks(900, asked);
   // To a clock that is a day ahead all links have run out, to one that is behind they live for long.
   links.show([link('ahead', -86_400), link('behind', 86_400)]);

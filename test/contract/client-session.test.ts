@@ -262,9 +262,38 @@ describe('a session', () => {
         parley: JSON.stringify({ ...tokensOf(user), accessTokenExpiresAt: '2000' }),
       });
       const [here, there] = [tab(storage), tab(storage)];
+      const other = tokensOf(await signUp(app.url));
       const asked = here.session.accessToken();
-      there.session.set(tokensOf(await signUp(app.url)));
+      there.session.set(other);
       expect(await asked).toBeUndefined();
+    });
+
+    test('sends what one person has begun as nobody else, where another one signs in before it is sent', async () => {
+      const storage = storageOf({
+        parley: JSON.stringify({ ...tokensOf(user), accessTokenExpiresAt: '2000' }),
+      });
+      const { session } = tab(storage);
+      const other = tokensOf(await signUp(app.url));
+      const answer = viewer(session);
+      session.set(other);
+      expect(await answer).toBeUndefined();
+      expect(await viewer(session)).toBeDefined();
+    });
+
+    test('asks the server before it ends with a tab that slept for long', async () => {
+      const storage = storageOf({ parley: JSON.stringify(tokensOf(user)) });
+      const { session, onEnd } = tab(storage);
+      const { sid } = JSON.parse(atob(user.token!.split('.')[1]!)) as { sid: string };
+      const channel = new BroadcastChannel(`parley ${url}`);
+      onTestFinished(() => channel.close());
+      channel.postMessage({ session: sid, refused: 'one from long ago' });
+      await expect.poll(() => session.accessToken()).not.toBe(user.token);
+      expect(await viewer(session)).toBe(user.handle);
+      expect(onEnd).not.toHaveBeenCalled();
+      // Its own.
+      const { refreshToken } = JSON.parse(storage.getItem('parley')!) as Tokens;
+      channel.postMessage({ session: sid, refused: refreshToken });
+      await expect.poll(() => onEnd.mock.calls.length).toBe(1);
     });
 
     test('is told at once when another tab signs out, whether they share a store or have copies of it', async () => {

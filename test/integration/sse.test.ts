@@ -139,7 +139,8 @@ describe.each(backends)('an event stream on %s', (backend) => {
       });
       expect(response.status).toBe(406);
     }
-    expect(subscribing).toHaveBeenCalledTimes(3);
+    // What is no answer to anything is refused before it is looked at.
+    expect(subscribing).toHaveBeenCalledTimes(2);
     for (const { value } of subscribing.mock.results) expect(value).toMatchObject({ isOver: true });
   });
 

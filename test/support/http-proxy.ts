@@ -6,6 +6,10 @@ import type { AddressInfo } from 'node:net';
 export class HttpProxy implements AsyncDisposable {
   /** WebSockets that were refused. */
   refused = 0;
+  /** How it answers HTTP instead of passing it on: a status, with a page of its own. */
+  instead: number | undefined;
+  /** How often it has. */
+  pages = 0;
 
   private constructor(private readonly server: Server) {}
 
@@ -13,6 +17,11 @@ export class HttpProxy implements AsyncDisposable {
   static async to(target: () => string): Promise<HttpProxy> {
     const server = createServer((req, res) => {
       const { method, headers, url = '/' } = req;
+      if (proxy.instead !== undefined) {
+        proxy.pages += 1;
+        res.writeHead(proxy.instead, { 'content-type': 'text/html' }).end('<html>Please wait</html>');
+        return;
+      }
       const passing = request(new URL(url, target()), { method, headers, agent: false }, (answer) => {
         res.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(res);

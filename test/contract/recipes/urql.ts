@@ -52,9 +52,11 @@ export function openRoom(
     [TimelineDocument, { roomId, ...place }] as const;
   let list: MessageList;
   let feed: { unsubscribe(): void } | undefined;
-  const links = renewLinks(LINK_SECONDS, (ids) =>
-    client.query(LinksDocument, { ids: [...ids] }, { requestPolicy: 'network-only' }).toPromise(),
-  );
+  const links = renewLinks(LINK_SECONDS, async (ids) => {
+    const asked = client.query(LinksDocument, { ids: [...ids] }, { requestPolicy: 'network-only' });
+    const { error } = await asked.toPromise();
+    if (error !== undefined) throw error;
+  });
 
   const watching = client.query(...page(start)).subscribe(({ data, error }) => {
     if (error !== undefined) view.onEnd(error);

@@ -152,7 +152,7 @@ describe.skipIf(isMissing(services.postgres) || isMissing(services.redis))(
       ]);
       command.signal('SIGTERM');
       expect(await command.end()).toBe(0);
-    });
+    }, 90_000);
 
     test('starts again all of its processes when all of them are killed, on the same port', async () => {
       const command = launch();

@@ -7,6 +7,12 @@ const WORKERS = 3;
 /** The file that Node takes. Vite would take another, and two copies of graphql refuse each other's schemas. */
 const GRAPHQL = createRequire(import.meta.url).resolve('graphql');
 
+/**
+ * Milliseconds: longer than a test waits for any one thing, such as the start of a program, so that what did not
+ * come is named.
+ */
+const PATIENT_MS = 90_000;
+
 interface Kind {
   readonly include: readonly string[];
   /** Wants Postgres, Redis or Chromium. */
@@ -50,9 +56,13 @@ export default defineConfig({
       project('integration', {
         include: ['test/integration/**/*.test.ts'],
         services: true,
-        testTimeout: 30_000,
+        testTimeout: PATIENT_MS,
       }),
-      project('contract', { include: ['test/contract/**/*.test.ts'], services: true, testTimeout: 30_000 }),
+      project('contract', {
+        include: ['test/contract/**/*.test.ts'],
+        services: true,
+        testTimeout: PATIENT_MS,
+      }),
       project('conformance', {
         include: ['test/conformance/**/*.test.ts'],
         services: true,

@@ -3,14 +3,17 @@ import type { Gap, LiveClient } from '../resume.js';
 
 declare module '@urql/core' {
   interface OperationContext {
-    /** Told when events of this subscription were missed for good. Without it, such a subscription ends with CURSOR_EXPIRED. */
+    /**
+     * Told when events of this subscription were missed for good. Without it, such a subscription ends with
+     * CURSOR_EXPIRED.
+     */
     onGap?: (gap: Gap) => void;
   }
 }
 
 /**
- * The exchange for subscriptions, over a socket that resumes. `onGap` in the context of an operation is told of gaps:
- * `client.subscription(document, variables, { onGap })`.
+ * The exchange for subscriptions, over a socket that resumes. `onGap` in the context of an operation is told
+ * of gaps: `client.subscription(document, variables, { onGap })`.
  */
 export function liveExchange(socket: LiveClient): Exchange {
   return subscriptionExchange({

@@ -2,7 +2,10 @@ import type { DataFields, KeyingConfig } from '@urql/exchange-graphcache';
 
 const embedded = (): null => null;
 
-/** Edges of lists that have one order only are told apart by their node, so that live rows can be added to them. */
+/**
+ * Edges of lists that have one order only are told apart by their node, so that live rows can be added to
+ * them.
+ */
 const byNode = ({ node }: DataFields): string | null =>
   (node as { readonly id?: string } | undefined)?.id ?? null;
 

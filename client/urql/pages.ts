@@ -11,9 +11,9 @@ export interface Page {
 }
 
 /**
- * One list out of all pages that hang together with the one that is asked for, whichever way they were paged to. Rows are
- * merged by id. `eventCursor` is that of the page that the paging began with, the oldest one, so that a subscription
- * that begins there misses nothing of any page.
+ * One list out of all pages that hang together with the one that is asked for, whichever way they were paged
+ * to. Rows are merged by id. `eventCursor` is that of the page that the paging began with, the oldest one, so
+ * that a subscription that begins there misses nothing of any page.
  */
 const connection: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
   const asked = cache.resolve(parentKey, fieldName, args);

@@ -4,14 +4,17 @@ import { changeOf, isPlain, MESSAGES, type Change, type RoomEventData } from '..
 import { count, COUNTED, isMarked, mark, UNCOUNTED } from './counts.js';
 import { allPages, isPaged, keysIn, pagesOf, type Page } from './pages.js';
 
-/** The nodes of a page as they were when the last live one was added: what an answer overwrites. Graphcache keeps it like a field. */
+/**
+ * The nodes of a page as they were when the last live one was added: what an answer overwrites. Graphcache
+ * keeps it like a field.
+ */
 const HELD = 'parleyHeld';
 /** Nodes of a page that came with the answer to a post, and not with the feed yet: their place is not known. */
 const AHEAD = 'parleyAhead';
 
 /**
- * A list that is read anew from where it began has other pages than it had. Live rows that came while the answer was under way
- * stay where they came in.
+ * A list that is read anew from where it began has other pages than it had. Live rows that came while the
+ * answer was under way stay where they came in.
  */
 const beginAnew: UpdateResolver = (result, args, cache, { parentKey, fieldName }) => {
   // What events count is written by the same way, and is no page.
@@ -51,16 +54,19 @@ const liveEdge = (node: string): string => node.replace(':', 'Edge:');
 /**
  * Brings the lists of a room up to date with an event.
  *
- * - A new message goes to the end of `Room.messages`, a new member to the end of `Room.members`, and a new file to the start of
- *   `Room.files`: of pages that reach up to there, and of files of those without a filter and in the default order. Elsewhere
- *   (another order, a filter, `Query.files`) only the server knows its place: read such a list again.
- * - A file that was deleted and a member who left leave every list that holds them, whatever its filter and order.
- * - `totalCount` moves along, also with rows beyond the pages that are held. With a filter, and in `Query.files`, it does with the
- *   rows that leave and were held. Where the room changes in the moment in which a page is read, it may be off until the next read.
+ * - A new message goes to the end of `Room.messages`, a new member to the end of `Room.members`, and a new
+ *   file to the start of `Room.files`: of pages that reach up to there, and of files of those without a filter
+ *   and in the default order. Elsewhere (another order, a filter, `Query.files`) only the server knows its
+ *   place: read such a list again.
+ * - A file that was deleted and a member who left leave every list that holds them, whatever its filter and
+ *   order.
+ * - `totalCount` moves along, also with rows beyond the pages that are held. With a filter, and in
+ *   `Query.files`, it does with the rows that leave and were held. Where the room changes in the moment in
+ *   which a page is read, it may be off until the next read.
  *
- * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member { id }`, and whatever else
- * the lists show of them. Applying an event twice does nothing.
- * A message that its own answer has brought in (`postMessage`) goes to its place when its event comes.
+ * The document selects the rows' ids: `message { id }`, `fileId` and `file { id }`, `memberId` and `member {
+ * id }`, and whatever else the lists show of them. Applying an event twice does nothing. A message that its
+ * own answer has brought in (`postMessage`) goes to its place when its event comes.
  */
 const applyEvent: UpdateResolver = (result, args, cache, { fieldName }) => {
   const change = changeOf(result[fieldName] as unknown as RoomEventData);

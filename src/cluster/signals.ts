@@ -14,10 +14,10 @@ export interface Program {
 const ONCE_MS = 1000;
 
 /**
- * SIGTERM, of a supervisor: stops after `drainDelayMs`, which a balancer takes to notice. SIGINT, of a terminal: stops without a
- * delay, for nobody balances there. Both end with 0; a second one ends now, with 1. SIGHUP rolls, and stops a single process as SIGINT does: its
- * terminal was closed. So does an error that nobody caught end, with 1: a state that nobody foresaw is not gone on with. Whoever supervises
- * starts a clean one, and nothing acknowledged is lost.
+ * SIGTERM, of a supervisor: stops after `drainDelayMs`, which a balancer takes to notice. SIGINT, of a terminal: stops
+ * without a delay, for no balancer is there. Both end with 0; a second one ends now, with 1. SIGHUP rolls, and stops a
+ * single process as SIGINT does: its terminal was closed. An error that nothing catches ends the program too, with 1: it
+ * does not go on in an unforeseen state. The supervisor starts a clean one, and nothing acknowledged is lost.
  */
 export function obeySignals(program: Program, drainDelayMs: number, logger: Logger): void {
   const broken = (err: unknown): never => {

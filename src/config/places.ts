@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from './config.js';
 
-/** Where the data is, for whoever starts the program: no user and no password. */
+/** Where the data is, for the log line of a start: no user and no password. */
 export function placesOf({ databaseUrl, dataDir, s3 }: Config): { database: string; files: string } {
   return {
     database: databaseUrl === undefined ? `embedded in ${join(dataDir, 'postgres')}` : serverOf(databaseUrl),

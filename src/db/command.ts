@@ -5,7 +5,10 @@ import { acquireDataDirLock } from './embedded/data-dir-lock.js';
 import { refuseNewer } from './migrator.js';
 import { openDatabase } from './open.js';
 
-/** Opens the configured database for `work`; an embedded one must not be in use, and is held meanwhile. Throws DataDirInUseError, and StartError for one of a newer version. */
+/**
+ * Opens the configured database for `work`; an embedded one must not be in use, and is held until `work` is done. Throws
+ * DataDirInUseError, and StartError for one of a newer version.
+ */
 export async function withDatabase<T>(
   config: Config,
   logger: Logger,

@@ -2,7 +2,7 @@ import { isOutage } from './outage.js';
 import { StartError } from '../errors.js';
 import { withSources } from '../observability/source-maps.js';
 
-/** What the codes of errors mean for whoever starts the program, where the message does not say it. */
+/** What the codes of errors mean for the person who starts the program, where the message does not say it. */
 const HINTS: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there; set PORT to another port',
   EADDRNOTAVAIL: 'this machine has no such address; set HOST to one of its own, or to 0.0.0.0 for all',
@@ -19,7 +19,7 @@ const HINTS: Readonly<Record<string, string>> = {
 
 const DEFECT = /^(?:Type|Range|Reference|Syntax|Assertion)Error$/;
 
-/** Why a program could not start or go on, in one line for whoever started it. */
+/** Why a program could not start or go on, in one line for the person who started it. */
 export function explain(error: unknown): string {
   const lines = reasonOf(error)
     .split(/[\r\n]/)

@@ -3,7 +3,7 @@ import type { Database } from './database.js';
 
 /** Rooms that are looked at together. */
 const ROOMS = 500;
-/** Events a statement deletes: few enough that nobody waits for it. */
+/** Events a statement deletes: few enough that no writer waits for long. */
 const BATCH = 1000;
 
 /**
@@ -69,7 +69,8 @@ async function deleteOld(db: Database, rooms: readonly string[], old: RawBuilder
 
 /**
  * Notes from when on something may go in these rooms: where both of their first two events are old; never, where there is
- * one alone. Not in rooms that are being written to, or have been since the statement began: nobody is made to wait. Answers in how many that has changed.
+ * one alone. Leaves out rooms that are being written to, or have been since the statement began, so that no writer waits.
+ * Answers in how many that has changed.
  */
 async function settle(db: Database, rooms: readonly string[]): Promise<number> {
   const { numAffectedRows = 0n } = await sql`
